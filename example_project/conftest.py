@@ -1,0 +1,26 @@
+"""Makes the two models before the first run, so that ``pytest`` works from a bare checkout.
+
+A project that has its models already needs no conftest.py at all.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import prepare
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Download and build what is missing, with its progress on the terminal."""
+    if not prepare.missing_models():
+        return
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=False)
+    try:
+        prepare.prepare()
+    except prepare.PrepareError as problem:
+        raise pytest.UsageError(str(problem)) from problem
+    finally:
+        if capture is not None:
+            capture.resume_global_capture()

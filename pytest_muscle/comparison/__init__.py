@@ -1,0 +1,7 @@
+"""Old against new: flips, measures, intervals. Knows answers, not models."""
+
+from pytest_muscle.comparison.measures import MEASURES, find_measure
+from pytest_muscle.comparison.pairs import AnswerPairs
+from pytest_muscle.comparison.report import Flip, FlipReport, compare
+
+__all__ = ["MEASURES", "AnswerPairs", "Flip", "FlipReport", "compare", "find_measure"]

@@ -1,0 +1,232 @@
+"""Bring two sets of answers into one order, and refuse those that do not belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_muscle.comparison.pairs import AnswerPairs, Answers, Mask, agree, as_column, equal
+from pytest_muscle.errors import ComparisonError
+from pytest_muscle.predictions import Predictions
+
+SHOWN = 10
+
+
+def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Predictions]:
+    """Align two tables by id.
+
+    Returns:
+        The pairs, and `new` in the order of `old`.
+
+    Raises:
+        ComparisonError: If the tables hold different ids, or one id stands for different
+            questions or gold answers, or a score is not finite.
+    """
+    task = old.task or new.task
+    ids = tuple(row.id for row in old.rows)
+    order = match_ids(ids, tuple(row.id for row in new.rows), names=("old", "new"), where=task)
+    if order is not None:
+        new = dataclasses.replace(new, rows=tuple(new.rows[position] for position in order))
+    old_digests = as_column([row.digest for row in old.rows])
+    new_digests = as_column([row.digest for row in new.rows])
+    known = ~(_missing(old_digests) | _missing(new_digests))
+    _refuse(
+        known & ~equal(old_digests, new_digests),
+        ids,
+        "the old and the new model were asked different questions",
+        task,
+        "the data or the prompt changed in between: record the old predictions again",
+    )
+    gold = as_column([row.gold for row in old.rows])
+    _refuse(
+        ~agree(gold, as_column([row.gold for row in new.rows])),
+        ids,
+        "the old and the new predictions have different gold answers",
+        task,
+        "judge both by the same gold answers: record the old predictions again",
+    )
+    pairs = AnswerPairs(
+        ids=ids,
+        gold=gold,
+        old_answers=as_column([row.answer for row in old.rows]),
+        new_answers=as_column([row.answer for row in new.rows]),
+        old_correct=_correct(old),
+        new_correct=_correct(new),
+        old_scores=_scores(old, ids, "old", task),
+        new_scores=_scores(new, ids, "new", task),
+    )
+    return pairs, new
+
+
+def align_mappings(
+    old: Mapping[Any, Any], new: Mapping[Any, Any], gold: Mapping[Any, Any]
+) -> AnswerPairs:
+    """Align answers given as id -> answer, in the order of `old`.
+
+    Raises:
+        ComparisonError: If the ids differ or there is none.
+    """
+    ids = tuple(old)
+    new_answers = _pick(new, match_ids(ids, tuple(new), names=("old", "new")))
+    golden = _pick(gold, match_ids(ids, tuple(gold), names=("the answers", "gold")))
+    return _pair(ids, as_column(tuple(old.values())), new_answers, golden)
+
+
+def align_sequences(old: Any, new: Any, gold: Any, ids: Any = None) -> AnswerPairs:
+    """Pair answers by position; `ids` default to the positions, from 0.
+
+    Raises:
+        ComparisonError: If lengths differ, there is no answer, or an id stands twice.
+    """
+    columns = {"old": _items(old, "old"), "new": _items(new, "new"), "gold": _items(gold, "gold")}
+    if ids is not None:
+        columns["ids"] = _items(ids, "ids")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ComparisonError(
+            "different lengths: " + ", ".join(f"{name} {n}" for name, n in lengths.items()),
+            hint="give one old answer, one new answer and one gold answer for each example",
+        )
+    names = tuple(columns["ids"]) if ids is not None else tuple(range(lengths["old"]))
+    if ids is not None:
+        _refuse_duplicates(names)
+    return _pair(names, *(as_column(columns[name]) for name in ("old", "new", "gold")))
+
+
+def match_ids(
+    first: tuple[Hashable, ...],
+    second: tuple[Hashable, ...],
+    *,
+    names: tuple[str, str],
+    where: str | None = None,
+) -> NDArray[np.intp] | None:
+    """Return the position in `second` of each id of `first`, or none if the order is the same.
+
+    Raises:
+        ComparisonError: If an id is in one of them only; all such ids are counted.
+    """
+    if first == second:
+        return None
+    positions = {id_: position for position, id_ in enumerate(second)}
+    known = set(first)
+    only = (
+        [id_ for id_ in first if id_ not in positions],
+        [id_ for id_ in second if id_ not in known],
+    )
+    if only[0] or only[1]:
+        parts = [
+            f"{_ids(len(ids))} only in {name}: {_list(ids)}"
+            for name, ids in zip(names, only, strict=True)
+            if ids
+        ]
+        raise ComparisonError(
+            f"{names[0]} and {names[1]} do not hold the same examples\n  " + "\n  ".join(parts),
+            where=where,
+            hint="compare answers to the same examples; none is left out silently",
+        )
+    return np.fromiter((positions[id_] for id_ in first), dtype=np.intp, count=len(first))
+
+
+def _pair(
+    ids: tuple[Hashable, ...], old_answers: Answers, new_answers: Answers, gold: Answers
+) -> AnswerPairs:
+    if not ids:
+        raise ComparisonError("there is no answer to compare", hint="give at least one example")
+    old_correct, new_correct = equal(old_answers, gold), equal(new_answers, gold)
+    return AnswerPairs(
+        ids=ids,
+        gold=gold,
+        old_answers=old_answers,
+        new_answers=new_answers,
+        old_correct=old_correct,
+        new_correct=new_correct,
+        old_scores=old_correct.astype(np.float64),
+        new_scores=new_correct.astype(np.float64),
+    )
+
+
+def _pick(answers: Mapping[Any, Any], order: NDArray[np.intp] | None) -> Answers:
+    column = as_column(tuple(answers.values()))
+    return column if order is None else column[order]
+
+
+def _items(values: Any, name: str) -> Sequence[Any]:
+    if isinstance(values, str | bytes | Set):
+        raise ComparisonError(
+            f"is a {type(values).__name__}, not a sequence of answers",
+            where=name,
+            hint="give a list with one element for each example",
+        )
+    listed = values.tolist() if callable(getattr(values, "tolist", None)) else values
+    try:
+        return listed if isinstance(listed, list | tuple) else list(listed)
+    except TypeError as error:
+        raise ComparisonError(
+            f"is a {type(values).__name__}, not a sequence of answers",
+            where=name,
+            hint="give a list with one element for each example",
+        ) from error
+
+
+def _refuse_duplicates(ids: tuple[Hashable, ...]) -> None:
+    try:
+        if len(set(ids)) == len(ids):
+            return
+    except TypeError as error:
+        raise ComparisonError(
+            f"an id cannot name an example: {error}", where="ids", hint="use strings or numbers"
+        ) from error
+    positions: dict[Hashable, int] = {}
+    for position, id_ in enumerate(ids):
+        if id_ in positions:
+            raise ComparisonError(
+                f"id {id_!r} stands twice, at {positions[id_]} and {position}",
+                where="ids",
+                hint="give each example an id of its own",
+            )
+        positions[id_] = position
+
+
+def _refuse(
+    wrong: Mask, ids: tuple[Hashable, ...], problem: str, where: str | None, hint: str
+) -> None:
+    if wrong.any():
+        named = [ids[position] for position in np.flatnonzero(wrong)]
+        raise ComparisonError(
+            f"{problem} for {_ids(len(named))}: {_list(named)}", where=where, hint=hint
+        )
+
+
+def _ids(number: int) -> str:
+    return f"{number} id{'' if number == 1 else 's'}"
+
+
+def _list(ids: Sequence[Hashable]) -> str:
+    more = f", and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(repr(id_) for id_ in ids[:SHOWN]) + more
+
+
+def _missing(column: Answers) -> Mask:
+    return equal(column, np.full(len(column), None, dtype=np.object_))
+
+
+def _correct(table: Predictions) -> Mask:
+    return np.fromiter((row.correct for row in table.rows), dtype=np.bool_, count=len(table))
+
+
+def _scores(
+    table: Predictions, ids: tuple[Hashable, ...], name: str, where: str | None
+) -> NDArray[np.float64]:
+    scores = np.fromiter((row.score for row in table.rows), dtype=np.float64, count=len(table))
+    _refuse(
+        ~np.isfinite(scores),
+        ids,
+        f"the score of the {name} answer is not a finite number",
+        where,
+        "a metric returns a number in [0, 1] for every answer, empty ones included",
+    )
+    return scores

@@ -1,0 +1,247 @@
+"""Which examples an update breaks and which it mends, and how many that is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_muscle.comparison import intervals, measures
+from pytest_muscle.comparison.alignment import align_mappings, align_sequences, align_tables
+from pytest_muscle.comparison.pairs import AnswerPairs, Mask, count
+from pytest_muscle.errors import ComparisonError
+from pytest_muscle.predictions import Predictions
+
+if TYPE_CHECKING:
+    from pytest_muscle.tasks.example import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One example that flipped.
+
+    Attributes:
+        id: The example's id.
+        gold: The gold answer.
+        old_answer: What the old model answered.
+        new_answer: What the new model answered.
+        example: The example, where it is at hand.
+    """
+
+    id: Hashable
+    gold: Any
+    old_answer: Any
+    new_answer: Any
+    example: Example | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FlipReport:
+    """An old and a new model compared on the same n examples.
+
+    Rates are fractions 0-1 of all n examples; a ratio whose denominator is zero is NaN. Each
+    measure is described where it is defined, in `comparison/measures.py`.
+
+    Attributes:
+        pairs: The aligned answers that everything is computed from.
+        task: Name of the task, where it is known.
+        old: The old table, where tables were compared.
+        new: The new table in the order of `old`, where tables were compared.
+    """
+
+    pairs: AnswerPairs
+    task: str | None = None
+    old: Predictions | None = None
+    new: Predictions | None = None
+
+    def __repr__(self) -> str:
+        name = f"task={self.task!r}, " if self.task else ""
+        return (
+            f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
+            f"new_accuracy={self.new_accuracy:.4f}, "
+            f"negative_flips={count(self.pairs.negative)}, "
+            f"positive_flips={count(self.pairs.positive)})"
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.pairs)
+
+    @property
+    def negative_flips(self) -> tuple[Hashable, ...]:
+        """Ids of the examples that the old model has right and the new one wrong, in order."""
+        return self._ids(self.pairs.negative)
+
+    @property
+    def positive_flips(self) -> tuple[Hashable, ...]:
+        """Ids of the examples that the old model has wrong and the new one right, in order."""
+        return self._ids(self.pairs.positive)
+
+    @property
+    def old_accuracy(self) -> float:
+        """Share of examples that the old model answers correctly."""
+        return measures.old_accuracy(self.pairs)
+
+    @property
+    def new_accuracy(self) -> float:
+        """Share of examples that the new model answers correctly."""
+        return measures.new_accuracy(self.pairs)
+
+    @property
+    def accuracy_drop(self) -> float:
+        """Old accuracy less new accuracy."""
+        return measures.accuracy_drop(self.pairs)
+
+    @property
+    def negative_flip_rate(self) -> float:
+        """Negative flips as a share of all n examples (NFR)."""
+        return measures.negative_flip_rate(self.pairs)
+
+    @property
+    def positive_flip_rate(self) -> float:
+        """Positive flips as a share of all n examples (PFR)."""
+        return measures.positive_flip_rate(self.pairs)
+
+    @property
+    def inconsistency_rate(self) -> float:
+        """Share of examples where the new answer is wrong and differs from the old one."""
+        return measures.inconsistency_rate(self.pairs)
+
+    @property
+    def relative_negative_flip_rate(self) -> float:
+        """NFR as a multiple of that of independent models (Yan et al. 2021), or NaN."""
+        return measures.relative_negative_flip_rate(self.pairs)
+
+    @property
+    def trust_compatibility(self) -> float:
+        """Of what the old model has right, the share the new one has right too, or NaN."""
+        return measures.trust_compatibility(self.pairs)
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean rise of the score where it rises."""
+        return measures.mean_gain(self.pairs)
+
+    @property
+    def mean_regress(self) -> float:
+        """Mean fall of the score where it falls."""
+        return measures.mean_regress(self.pairs)
+
+    @property
+    def mcnemar_p(self) -> float:
+        """p-value of the exact two-sided McNemar test of negative against positive flips."""
+        return measures.mcnemar_p(self.pairs)
+
+    def measure(self, name: str) -> float:
+        """Return a measure by its name in `MEASURES` or as `"package.module:function"`.
+
+        Raises:
+            ComparisonError: If there is no such measure.
+        """
+        return measures.find_measure(name)(self.pairs)
+
+    def negative_flip_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the exact two-sided (Clopper-Pearson) interval of the negative flip rate.
+
+        Raises:
+            ValueError: If `confidence` is not strictly between 0 and 1.
+        """
+        return intervals.clopper_pearson(count(self.pairs.negative), self.n, confidence)
+
+    def negative_flip_upper_bound(self, confidence: float = 0.95) -> float:
+        """Return the exact one-sided upper confidence bound of the negative flip rate.
+
+        Raises:
+            ValueError: If `confidence` is not strictly between 0 and 1.
+        """
+        return intervals.clopper_pearson_upper(count(self.pairs.negative), self.n, confidence)
+
+    def accuracy_drop_upper_bound(self, confidence: float = 0.95) -> float:
+        """Return the one-sided upper confidence bound of the accuracy drop (Bonett & Price 2012).
+
+        Raises:
+            ValueError: If `confidence` is not strictly between 0 and 1.
+        """
+        lost, gained = count(self.pairs.negative), count(self.pairs.positive)
+        return intervals.bonett_price_upper(lost, gained, self.n, confidence)
+
+    def list_negative_flips(self, limit: int | None = None) -> tuple[Flip, ...]:
+        """Return the negative flips with their answers, in order, the first `limit` of them."""
+        examples: Mapping[Hashable, Example] = {}
+        for table in (self.old, self.new):
+            if table is not None and table.examples is not None:
+                examples = table.examples
+        pairs = self.pairs
+        return tuple(
+            Flip(
+                id=pairs.ids[position],
+                gold=pairs.gold[position],
+                old_answer=pairs.old_answers[position],
+                new_answer=pairs.new_answers[position],
+                example=examples.get(pairs.ids[position]),
+            )
+            for position in np.flatnonzero(pairs.negative)[:limit]
+        )
+
+    def _ids(self, mask: Mask) -> tuple[Hashable, ...]:
+        return tuple(self.pairs.ids[position] for position in np.flatnonzero(mask))
+
+
+def compare(
+    old: Predictions | Mapping[Any, Any] | Iterable[Any],
+    new: Predictions | Mapping[Any, Any] | Iterable[Any],
+    *,
+    gold: Mapping[Any, Any] | Iterable[Any] | None = None,
+    ids: Iterable[Hashable] | None = None,
+) -> FlipReport:
+    """Compare two models' answers to the same examples.
+
+    Args:
+        old: The old model's answers: `Predictions`, a mapping id -> answer, or a sequence.
+        new: The new model's answers, in the same form; tables and mappings are aligned by id.
+        gold: The gold answers, in the form of the answers; left out with `Predictions`, which
+            hold their own.
+        ids: With sequences, one id for each position; the positions themselves by default.
+
+    Raises:
+        ComparisonError: If the two are of different kinds or do not hold the same examples with
+            the same gold answers. Ids are never intersected silently.
+    """
+    kinds = {"old": _kind(old), "new": _kind(new)}
+    if gold is not None:
+        kinds["gold"] = _kind(gold)
+    if isinstance(old, Predictions) and isinstance(new, Predictions):
+        if gold is not None or ids is not None:
+            given = "gold" if gold is not None else "ids"
+            raise ComparisonError(
+                f"{given}= was given although Predictions hold their own",
+                hint=f"leave {given}= out",
+            )
+        pairs, new = align_tables(old, new)
+        return FlipReport(pairs, task=old.task or new.task, old=old, new=new)
+    if gold is None and kinds["old"] == kinds["new"]:
+        raise ComparisonError(
+            "answers without gold answers cannot be judged",
+            hint="give gold=…, or Predictions (Predictions.from_lists(ids, answers, gold))",
+        )
+    if len(set(kinds.values())) > 1:
+        raise ComparisonError(
+            "mixed kinds: " + ", ".join(f"{name} is {kind}" for name, kind in kinds.items()),
+            hint="give all of them as sequences, as mappings, or old and new as Predictions",
+        )
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and isinstance(gold, Mapping):
+        if ids is not None:
+            raise ComparisonError(
+                "ids= was given although a mapping's keys are the ids", hint="leave ids= out"
+            )
+        return FlipReport(align_mappings(old, new, gold))
+    return FlipReport(align_sequences(old, new, gold, ids))
+
+
+def _kind(answers: object) -> str:
+    if isinstance(answers, Predictions):
+        return "Predictions"
+    return "a mapping" if isinstance(answers, Mapping) else "a sequence"

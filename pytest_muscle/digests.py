@@ -1,0 +1,83 @@
+"""Digests of what determines a result: JSON values, files, directories."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON that is the same for equal values: sorted keys, no white space.
+
+    Values that JSON does not know (dates, decimals, NumPy scalars of a Parquet file) go in as
+    their text.
+    """
+    return json.dumps(
+        _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def digest_json(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileDigests:
+    """Digests of large files, remembered in one JSON file by path, size and time of change.
+
+    Reading a model's weights takes longer than loading them lazily, so a file that has not
+    changed is read once.
+
+    Args:
+        store: Where digests are remembered; made on first use.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def of(self, paths: Iterable[Path], root: Path) -> str:
+        """Return one digest of the files' names (relative to `root`) and contents."""
+        known = self._read()
+        before = dict(known)
+        parts = {}
+        for path in sorted(paths):
+            stat = path.stat()
+            key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+            if key not in known:
+                known[key] = digest_file(path)
+            parts[path.relative_to(root).as_posix()] = known[key]
+        if known != before:
+            self._write(known)
+        return digest_json(parts)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            known = json.loads(self._store.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _write(self, known: dict[str, str]) -> None:
+        from pytest_muscle.atomic import write_text
+
+        write_text(self._store, json.dumps(known, indent=0, sort_keys=True))

@@ -1,0 +1,73 @@
+"""What can go wrong, one class per kind of mistake.
+
+Every message says what is wrong, where (file:line, key or id), and what to do about it. Under
+pytest a `MuscleError` never ends in a traceback: the plugin turns it into a usage error or a
+failed fixture that shows the message alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MuscleError(Exception):
+    """A mistake that a user can mend.
+
+    Args:
+        problem: What is wrong, as one sentence without a full stop at the end.
+        where: The file, `file:line`, key or id that the problem is at.
+        hint: What to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.problem = problem
+        self.where = where
+        self.hint = hint
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.problem, self.where, self.hint)
+
+
+class ConfigurationError(MuscleError):
+    """muscle.toml, `[tool.muscle]` or a `--muscle-*` flag is not usable."""
+
+
+class DataError(MuscleError):
+    """A data file, a row, a template or a gold answer is not usable."""
+
+
+class ModelError(MuscleError):
+    """A model, its tokenizer or its adapter cannot be loaded or run."""
+
+
+class PredictionsError(MuscleError):
+    """A table of predictions is not usable or cannot be read."""
+
+
+class ComparisonError(MuscleError):
+    """Two tables of predictions cannot be compared."""
+
+
+class TrainingError(MuscleError):
+    """An adapter cannot be trained, or training is not allowed and the adapter is missing."""
+
+
+def _rebuild(
+    kind: type[MuscleError], problem: str, where: str | None, hint: str | None
+) -> MuscleError:
+    return kind(problem, where=where, hint=hint)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean …?" for the known name most like `name`, or the list of known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "none is known"

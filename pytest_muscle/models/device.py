@@ -1,0 +1,57 @@
+"""Where models run and in which floating-point type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_muscle.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device: CUDA if there is one, else MPS, else CPU, or the one wanted.
+
+    Raises:
+        ConfigurationError: If the wanted device is not there.
+    """
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available[wanted]:
+        raise ConfigurationError(
+            f"device {wanted!r} is not there",
+            where="run.device or --muscle-device",
+            hint=f"available: {', '.join(name for name, there in available.items() if there)}",
+        )
+    return torch.device(wanted)
+
+
+def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """Return the floating-point type: bfloat16 where the device is fast at it, or the one wanted.
+
+    CUDA devices without bfloat16 units get float16, CPUs without them and MPS float32.
+    """
+    import torch
+
+    if wanted != "auto":
+        return {
+            "float32": torch.float32,
+            "bfloat16": torch.bfloat16,
+            "float16": torch.float16,
+        }[wanted]
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device)[0] >= 8
+        return torch.bfloat16 if fast or torch.version.hip else torch.float16
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        fast = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        return torch.bfloat16 if fast else torch.float32
+    return torch.float32

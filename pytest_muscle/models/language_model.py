@@ -1,0 +1,179 @@
+"""Base models in memory and the task models made of them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_muscle.errors import ModelError
+from pytest_muscle.models.loading import load_network, load_tokenizer
+from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
+from pytest_muscle.models.spec import ModelSpec, first_line
+from pytest_muscle.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class BaseModel:
+    """One base model, loaded on first use, with any number of adapters on it.
+
+    Args:
+        spec: Which model.
+        device: Where it runs.
+        dtype: Its floating-point type.
+    """
+
+    def __init__(self, spec: ModelSpec, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.spec = spec
+        self.device = device
+        self.dtype = dtype
+        self._network: PreTrainedModel | None = None
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._peft: PeftModel | None = None
+        self._names: dict[Path, str] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its weights are in memory."""
+        return self._network is not None
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, loaded on first use."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.spec)
+        return self._tokenizer
+
+    @property
+    def network(self) -> PreTrainedModel:
+        """The base network, loaded on first use; adapters may be on it."""
+        if self._network is None:
+            self._network = load_network(self.spec, self.device, self.dtype)
+        return self._network
+
+    @contextmanager
+    def using(self, adapter: Path | None) -> Iterator[nn.Module]:
+        """Give the network with one adapter active, or none.
+
+        Raises:
+            ModelError: If model or adapter cannot be loaded.
+        """
+        if adapter is not None:
+            peft = self.attach(adapter)
+            peft.set_adapter(self._names[adapter], inference_mode=True)
+            peft.eval()
+            yield peft
+        elif self._peft is not None:
+            with self._peft.disable_adapter():
+                yield self._peft
+        else:
+            yield self.network
+
+    def attach(self, adapter: Path) -> PeftModel:
+        """Load an adapter onto the base, if it is not there, and return the PEFT model.
+
+        Raises:
+            ModelError: If the adapter does not fit the model.
+        """
+        from peft import PeftConfig, PeftModel
+
+        if adapter in self._names and self._peft is not None:
+            return self._peft
+        name = f"adapter{len(self._names)}"
+        network = self.network
+        try:
+            config = PeftConfig.from_pretrained(str(adapter))
+            if config.is_prompt_learning:
+                raise ValueError(f"{config.peft_type.value} adapters add virtual tokens")
+            options: dict[str, Any] = {"torch_device": str(self.device)}
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(
+                    network, str(adapter), adapter_name=name, **options
+                )
+            else:
+                self._peft.load_adapter(str(adapter), name, **options)
+        except Exception as error:
+            raise ModelError(
+                f"adapter {adapter} cannot be put on model {self.spec.name!r}: {first_line(error)}",
+                where=self.spec.where,
+                hint="was it trained on a model of this architecture?",
+            ) from error
+        self._names[adapter] = name
+        return self._peft
+
+    def release(self) -> None:
+        """Take the weights out of memory; the next use loads them again."""
+        import torch
+
+        self._network = None
+        self._peft = None
+        self._names = {}
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model that answers: a base model with the adapter for a task, or without one.
+
+    Nothing is loaded until it is used.
+
+    Attributes:
+        base: The base model, shared with other adapters.
+        adapter: Directory of the adapter, or none.
+        batch_tokens: Most tokens in one scoring batch.
+        progress: Where progress is shown.
+    """
+
+    base: BaseModel
+    adapter: Path | None = None
+    batch_tokens: int | Literal["auto"] = "auto"
+    progress: Progress = field(default=SILENT, repr=False)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        return self.base.tokenizer
+
+    @property
+    def network(self) -> nn.Module:
+        """The network with the adapter active, for use right away.
+
+        Other models on the same base switch the active adapter: ask for it again after them.
+        """
+        if self.adapter is None:
+            return self.base.network
+        with self.base.using(self.adapter) as network:
+            return network
+
+    def describe(self) -> str:
+        """Return what it is in a few words."""
+        name = self.base.spec.describe()
+        return f"{name} + {self.adapter.name}" if self.adapter else name
+
+    def loglikelihoods(
+        self, requests: Sequence[LoglikelihoodRequest], *, description: str = "scoring"
+    ) -> list[tuple[float, ...]]:
+        """Return the log-likelihood in nats of each request's continuations.
+
+        Raises:
+            ModelError: If model or adapter cannot be loaded or a continuation has no token.
+        """
+        with self.base.using(self.adapter) as network:
+            return score_loglikelihoods(
+                network,
+                self.tokenizer,
+                requests,
+                batch_tokens=self.batch_tokens,
+                progress=self.progress,
+                description=description,
+            )

@@ -1,0 +1,155 @@
+"""Which model and which adapter: what the user named, resolved but not loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_muscle.digests import FileDigests
+from pytest_muscle.errors import ModelError
+from pytest_muscle.settings import ModelSettings
+from pytest_muscle.settings.locations import is_path
+
+_WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py"}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A base model.
+
+    Attributes:
+        name: As the user wrote it.
+        kind: Where its weights are.
+        path: Directory or .gguf file; none for a hub id.
+        revision: Commit, branch or tag of a hub id.
+        tokenizer: Directory or hub id of the tokenizer, if it is not the model's own.
+        trust_remote_code: Whether Python code that comes with the model may run.
+        where: File and key that named it, for errors.
+    """
+
+    name: str
+    kind: Literal["directory", "gguf", "hub"]
+    path: Path | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
+    trust_remote_code: bool = False
+    where: str | None = None
+
+    def describe(self) -> str:
+        """Return what it is in a few words, for the report header."""
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+    def facts(self, digests: FileDigests) -> dict[str, Any]:
+        """Return what determines the model's answers: digest of its files, or id and commit.
+
+        Raises:
+            ModelError: If a hub id's commit cannot be found out.
+        """
+        if self.path is None:
+            return {"hub": self.name, "commit": hub_commit(self.name, self.revision, self.where)}
+        if self.kind == "gguf":
+            return {"files": digests.of([self.path], self.path.parent)}
+        return {"files": digests.of(_model_files(self.path), self.path)}
+
+
+def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
+    """Return the spec of a configured model; nothing is loaded or looked up."""
+    tokenizer = settings.tokenizer
+    if tokenizer is not None and is_path(tokenizer, root):
+        tokenizer = str((root / Path(tokenizer).expanduser()).resolve())
+    if not is_path(settings.model, root):
+        return ModelSpec(
+            name=settings.model,
+            kind="hub",
+            revision=settings.revision,
+            tokenizer=tokenizer,
+            trust_remote_code=settings.trust_remote_code,
+            where=where,
+        )
+    path = (root / Path(settings.model).expanduser()).resolve()
+    return ModelSpec(
+        name=settings.model,
+        kind="gguf" if path.suffix == ".gguf" else "directory",
+        path=path,
+        tokenizer=tokenizer,
+        trust_remote_code=settings.trust_remote_code,
+        where=where,
+    )
+
+
+def hub_commit(name: str, revision: str | None, where: str | None) -> str:
+    """Return the commit that a hub id's revision means now.
+
+    Raises:
+        ModelError: If the hub cannot be reached and no copy is stored here.
+    """
+    import huggingface_hub
+
+    try:
+        config = huggingface_hub.hf_hub_download(name, "config.json", revision=revision)
+    except Exception as error:
+        raise ModelError(
+            f"{name!r} is no directory here and cannot be fetched from the hub: "
+            f"{first_line(error)}",
+            where=where,
+            hint="check the name, the revision and the network; a path starts with ./",
+        ) from error
+    return Path(config).parent.name
+
+
+def adapter_directory(name: str, root: Path, revision: str | None, where: str) -> Path:
+    """Return the local directory of an adapter, fetched from the hub if it is a hub id.
+
+    Raises:
+        ModelError: If it cannot be fetched or has no safetensors weights.
+    """
+    if is_path(name, root):
+        return (root / Path(name).expanduser()).resolve()
+    import huggingface_hub
+
+    try:
+        path = Path(
+            huggingface_hub.snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=["adapter_config.json", "adapter_model.safetensors"],
+            )
+        )
+    except Exception as error:
+        raise ModelError(
+            f"adapter {name!r} is no directory here and cannot be fetched from the hub: "
+            f"{first_line(error)}",
+            where=where,
+        ) from error
+    if not (path / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"adapter {name!r} has no adapter_model.safetensors",
+            where=where,
+            hint="pickled weights are not loaded",
+        )
+    return path
+
+
+def adapter_facts(path: Path, digests: FileDigests) -> dict[str, Any]:
+    """Return what determines an adapter's effect: the digest of its files."""
+    files = [path / "adapter_config.json", path / "adapter_model.safetensors"]
+    return {"files": digests.of(files, path)}
+
+
+def adapter_rank(path: Path) -> int | None:
+    """Return the LoRA rank of a stored adapter, or none if it is no LoRA adapter."""
+    config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+    rank = config.get("r")
+    return rank if isinstance(rank, int) else None
+
+
+def _model_files(path: Path) -> list[Path]:
+    return [file for file in path.iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, for use inside a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,136 @@
+"""pytest's hooks; what they do is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+
+from pytest_muscle import fixtures
+from pytest_muscle.errors import MuscleError
+from pytest_muscle.session import KEY, MuscleSession, session_of
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the `--muscle-*` flags."""
+    group = parser.getgroup("muscle", "model-update regression testing (pytest-muscle)")
+    group.addoption(
+        "--muscle-config",
+        dest="muscle_config",
+        metavar="FILE",
+        help="muscle.toml, or a pyproject.toml with [tool.muscle], or the folder of one "
+        "(default: the one in pytest's rootdir)",
+    )
+    for version in ("old", "new"):
+        group.addoption(
+            f"--muscle-{version}",
+            dest=f"muscle_{version}",
+            metavar="MODEL",
+            help=f"{version} model: a directory, a .gguf file or a hub id, with @REVISION; "
+            f"replaces model, revision and adapter of [{version}]",
+        )
+    group.addoption(
+        "--muscle-device",
+        dest="muscle_device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="where models run (default: [run] device, else auto: CUDA, then MPS, then CPU)",
+    )
+    group.addoption(
+        "--muscle-limit",
+        dest="muscle_limit",
+        metavar="N",
+        type=_positive,
+        help="only the first N evaluation examples of each task, for a quick look",
+    )
+    group.addoption(
+        "--muscle-no-train",
+        dest="muscle_no_train",
+        action="store_true",
+        default=False,
+        help="train nothing: a missing adapter fails, and says how to bring it here",
+    )
+    group.addoption(
+        "--muscle-cache",
+        dest="muscle_cache",
+        metavar="DIR",
+        help="where trained adapters are kept (default: [run] cache, else .muscle_cache)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the configuration, so that a mistake in it ends the run before it starts."""
+    config.addinivalue_line(
+        "markers",
+        "muscle(tasks=[...]): run the test for these tasks of muscle.toml, not for all",
+    )
+    config.stash[KEY] = MuscleSession(config)
+    config.pluginmanager.register(fixtures, "muscle_fixtures")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which update is under test."""
+    return session_of(config).describe()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a task once per task."""
+    if "muscle_task" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("muscle")
+    wanted = marker.kwargs.get("tasks") if marker else None
+    try:
+        names = session_of(metafunc.config).task_names(wanted)
+    except MuscleError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+    metafunc.parametrize("muscle_task", names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Show all flips with -vv, and remember whether tests of a task passed."""
+    error: Any = call.excinfo.value if call.excinfo is not None else None
+    if item.config.get_verbosity() >= 2 and hasattr(error, "flips_shown"):
+        error.flips_shown = None
+    report: pytest.TestReport = yield
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None and "muscle_task" in callspec.params and not report.skipped:
+        session_of(item.config).record(callspec.params["muscle_task"], item.nodeid, report.passed)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one table of the tasks under test."""
+    summaries = session_of(terminalreporter.config).summaries()
+    if summaries:
+        from pytest_muscle.reports.terminal import render_summary
+
+        terminalreporter.section("model update")
+        terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand a worker's summaries to the controller and free memory."""
+    muscle = session_of(session.config)
+    muscle.send_to_controller()
+    if not hasattr(session.config, "workerinput"):
+        return
+    muscle.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take the summaries of a finished worker of pytest-xdist."""
+    output = getattr(node, "workeroutput", None)
+    if output:
+        session_of(node.config).receive_from_worker(output)
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return number

@@ -1,0 +1,76 @@
+"""Progress of long work, shown on the terminal even while pytest captures output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+NON_TERMINAL_INTERVAL = 30.0
+"""Seconds between two lines where the output is a log file, not a terminal."""
+
+
+class _Stream:
+    """A stream that writes past pytest's capturing."""
+
+    def __init__(self, uncaptured: Callable[[], AbstractContextManager[None]]) -> None:
+        self._uncaptured = uncaptured
+
+    def write(self, text: str) -> int:
+        with self._uncaptured():
+            return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with self._uncaptured():
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        with self._uncaptured():
+            return sys.stderr.isatty()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where progress is shown.
+
+    Attributes:
+        enabled: Whether it is shown at all.
+        uncaptured: Makes a context in which standard error is the terminal's.
+    """
+
+    enabled: bool = True
+    uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def bar(self, total: int, description: str, unit: str) -> tqdm[Any]:
+        """Return a progress bar that counts to `total`; close it, or use it in a `with`."""
+        from tqdm import tqdm
+
+        stream = _Stream(self.uncaptured)
+        terminal = self.enabled and stream.isatty()
+        if terminal:
+            stream.write("\n")
+        bar: Any = tqdm(
+            total=total,
+            desc=description,
+            unit=unit,
+            disable=not self.enabled,
+            file=stream,
+            dynamic_ncols=terminal,
+            ncols=None if terminal else 100,
+            mininterval=0.2 if terminal else NON_TERMINAL_INTERVAL,
+            maxinterval=10.0 if terminal else NON_TERMINAL_INTERVAL,
+        )
+        return bar  # type: ignore[no-any-return]
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        if self.enabled:
+            _Stream(self.uncaptured).write(f"\nmuscle: {text}\n")
+
+
+SILENT = Progress(enabled=False)

@@ -1,0 +1,43 @@
+"""Things that the user names: one of ours by its name, or `package.module:function`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pytest_muscle.errors import MuscleError, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def find(name: str, registry: Mapping[str, F], *, what: str, error: type[MuscleError]) -> F:
+    """Return the registered function of that name, or import `package.module:function`.
+
+    Args:
+        name: What the user wrote.
+        registry: Ours, by name.
+        what: What is looked for, in one word, for errors.
+        error: The kind of error to raise.
+
+    Raises:
+        MuscleError: Of kind `error`, if there is no such function.
+    """
+    if name in registry:
+        return registry[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise error(
+            f"there is no {what} {name!r}",
+            hint=f"{nearest(name, registry)} Yours is named package.module:function",
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise error(
+            f"the {what} {name!r} cannot be imported: {problem}",
+            hint="it is looked for on Python's path; is its folder there?",
+        ) from problem
+    if not callable(found):
+        raise error(f"the {what} {name!r} is not a function")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""What a person reads: failure texts, the terminal's table, files."""

@@ -1,0 +1,210 @@
+"""One pytest session's state: settings, the update under test, verdicts; kept in the stash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
+from pytest_muscle.progress import Progress
+from pytest_muscle.settings import Flags, Settings, find_file, read_settings
+
+if TYPE_CHECKING:
+    from pytest_muscle.reports.terminal import TaskSummary
+    from pytest_muscle.update import ModelUpdate
+
+WORKER_OUTPUT = "muscle"
+
+
+class MuscleSession:
+    """What one pytest session knows of the update under test.
+
+    Args:
+        config: pytest's configuration.
+
+    Raises:
+        pytest.UsageError: If the configuration is not usable.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._update: ModelUpdate | None = None
+        self._outcomes: dict[str, dict[str, bool]] = {}
+        self._of_workers: list[TaskSummary] = []
+        flags = _flags(config)
+        invocation_dir = config.invocation_params.dir
+        try:
+            path = find_file(config.rootpath, flags, invocation_dir)
+            self.settings: Settings | None = (
+                read_settings(path, flags, invocation_dir=invocation_dir) if path else None
+            )
+        except MuscleError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @property
+    def used(self) -> bool:
+        """Whether any test has asked for the update under test."""
+        return self._update is not None
+
+    @property
+    def update(self) -> ModelUpdate:
+        """The update under test.
+
+        Raises:
+            ConfigurationError: If nothing is configured.
+        """
+        if self._update is None:
+            from pytest_muscle.update import ModelUpdate
+
+            self._update = ModelUpdate(self._settings(), _progress(self._config))
+        return self._update
+
+    def task_names(self, wanted: Iterable[str] | None) -> list[str]:
+        """Return the names of the tasks that a test is run for.
+
+        Args:
+            wanted: Names from `@pytest.mark.muscle(tasks=[...])`, or none for all.
+
+        Raises:
+            ConfigurationError: If nothing is configured or a name is unknown.
+        """
+        settings = self._settings()
+        if wanted is None:
+            if not settings.tasks:
+                raise ConfigurationError(
+                    "there are no tasks", where=settings.path.name, hint="add [tasks.NAME]"
+                )
+            return list(settings.tasks)
+        names = list(wanted)
+        for name in names:
+            if name not in settings.tasks:
+                raise ConfigurationError(
+                    f"there is no task {name!r}",
+                    where="@pytest.mark.muscle(tasks=…)",
+                    hint=nearest(name, settings.tasks),
+                )
+        return names
+
+    def describe(self) -> list[str]:
+        """Return lines for the report header; loads nothing."""
+        if self.settings is None:
+            return []
+        from pytest_muscle.update import ModelUpdate
+
+        return ModelUpdate(self.settings).describe()
+
+    def record(self, task: str, nodeid: str, passed: bool) -> None:
+        """Remember whether a test of a task passed."""
+        outcomes = self._outcomes.setdefault(task, {})
+        outcomes[nodeid] = outcomes.get(nodeid, True) and passed
+
+    def summaries(self) -> list[TaskSummary]:
+        """Return a summary with its verdict for each task that was compared, in file order."""
+        summaries = {summary.task: summary for summary in self._of_workers}
+        for summary in self._own_summaries():
+            summaries[summary.task] = _fuller(summary, summaries.get(summary.task))
+        order = list(self.settings.tasks) if self.settings else []
+        return [
+            replace(summaries[name], verdict=_verdict(self._outcomes.get(name, {})))
+            for name in sorted(summaries, key=order.index)
+        ]
+
+    def send_to_controller(self) -> None:
+        """Hand this worker's summaries and outcomes to the controller of pytest-xdist."""
+        output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
+        if output is not None and self._outcomes:
+            output[WORKER_OUTPUT] = {
+                "summaries": [summary.to_json() for summary in self._own_summaries()],
+                "outcomes": self._outcomes,
+            }
+
+    def receive_from_worker(self, output: dict[str, Any]) -> None:
+        """Take a finished worker's summaries and outcomes."""
+        from pytest_muscle.reports.terminal import TaskSummary
+
+        sent = output.get(WORKER_OUTPUT, {"summaries": [], "outcomes": {}})
+        for task, outcomes in sent["outcomes"].items():
+            for nodeid, passed in outcomes.items():
+                self.record(task, nodeid, passed)
+        for values in sent["summaries"]:
+            summary = TaskSummary.from_json(values)
+            earlier = [known for known in self._of_workers if known.task == summary.task]
+            for known in earlier:
+                self._of_workers.remove(known)
+            self._of_workers.append(_fuller(summary, *earlier))
+
+    def _own_summaries(self) -> list[TaskSummary]:
+        update = self._update
+        if update is None:
+            return []
+        from pytest_muscle.reports.terminal import summarise
+
+        return [
+            summarise(
+                name,
+                update.flip_report(name),
+                update.flip_report(name, "compat")
+                if update.made_predictions("compat", name)
+                else None,
+            )
+            for name in update.tasks
+            if update.made_predictions("old", name) and update.made_predictions("new", name)
+        ]
+
+    def close(self) -> None:
+        """Take models out of memory."""
+        if self._update is not None:
+            self._update.release()
+
+    def _settings(self) -> Settings:
+        if self.settings is None:
+            raise ConfigurationError(
+                "no model update is configured",
+                where=str(self._config.rootpath),
+                hint="write a muscle.toml there, or name one with --muscle-config",
+            )
+        return self.settings
+
+
+KEY = pytest.StashKey[MuscleSession]()
+
+
+def session_of(config: pytest.Config) -> MuscleSession:
+    """Return the session's state."""
+    return config.stash[KEY]
+
+
+def _fuller(summary: TaskSummary, *others: TaskSummary | None) -> TaskSummary:
+    """Return the summary of one task that knows the compat adapter, if one of them does.
+
+    Workers that share a task come to the same figures, but not each has used the adapter.
+    """
+    known = [other for other in (summary, *others) if other is not None]
+    return next((other for other in known if other.compat_nfr is not None), summary)
+
+
+def _verdict(outcomes: Mapping[str, bool]) -> str:
+    """Return "passed", or how many of a task's tests failed."""
+    failed = sum(not passed for passed in outcomes.values())
+    return f"FAILED\n{failed} of {len(outcomes)}" if failed else "passed"
+
+
+def _flags(config: pytest.Config) -> Flags:
+    options = {
+        name: config.getoption(f"muscle_{name}")
+        for name in ("config", "old", "new", "device", "limit", "cache", "no_train")
+    }
+    return Flags(**options)
+
+
+def _progress(config: pytest.Config) -> Progress:
+    """Return progress on the terminal; silent in workers of pytest-xdist and with -q."""
+    if hasattr(config, "workerinput") or config.get_verbosity() < 0:
+        return Progress(enabled=False)
+    manager = config.pluginmanager.getplugin("capturemanager")
+    if manager is None:
+        return Progress()
+    return Progress(uncaptured=manager.global_and_fixture_disabled)

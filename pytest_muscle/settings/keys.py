@@ -1,0 +1,177 @@
+"""The keys of muscle.toml as frozen dataclasses; a field's `help` is what README's table says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["multiple_choice", "classification"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _key(help_: str, default: Any = None, **limits: Any) -> Any:
+    """Make a dataclass field for one TOML key.
+
+    Args:
+        help_: What the key means; README's table shows it.
+        default: The default value.
+        limits: `minimum`, `maximum`, `above` for numbers; `path` for a path that must exist.
+    """
+    metadata = {"help": help_, **limits}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """`[old]` and `[new]`: one version of the model."""
+
+    model: str = _key("A directory, a hub id or a .gguf file")
+    revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit")
+    tokenizer: str | None = _key("Directory or hub id of the tokenizer, if it is not the model's")
+    adapter: str | None = _key(
+        "PEFT directory or hub id; left out: trained from the task's train set, if it has one"
+    )
+    adapter_revision: str | None = _key("Commit, branch or tag of an adapter on the hub")
+    trust_remote_code: bool = _key("Run Python code that comes with the model", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateSettings:
+    """`[gate]` and `[tasks.NAME.gate]`: the limits that `assert_gate` judges by."""
+
+    max_nfr: float | None = _key("Largest negative flip rate, 0-1", minimum=0, maximum=1)
+    confidence: float | None = _key(
+        "Judge the one-sided upper confidence bound, not the point estimate", above=0, below=1
+    )
+    max_accuracy_drop: float | None = _key(
+        "Largest loss of accuracy, 0-1; negative asks for a gain", minimum=-1, maximum=1
+    )
+    max_inconsistency: float | None = _key("Largest inconsistency rate, 0-1", minimum=0, maximum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """`[tasks.NAME]`: what is asked."""
+
+    kind: Kind = _key("multiple_choice or classification")
+    eval: str = _key("Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME")
+    train: str | None = _key("Training data of the task adapters and the compat adapter")
+    prompt: str = _key("Jinja2 template over the data's columns")
+    choices: tuple[str, ...] | str = _key(
+        'Templates of the options, or one "{{ column }}" that holds a list'
+    )
+    gold: str = _key("Template of the right option: its index (from 0) or its text")
+    id: str | None = _key(
+        "Column of the example's id; left out: `id` if there is one, else content"
+    )
+    delimiter: str = _key("What stands between prompt and option", " ")
+    metric: str = _key("acc, acc_norm or package.module:function", "acc")
+    slices: tuple[str, ...] = _key("Columns whose values group examples in reports", ())
+    old_adapter: str | None = _key("Task adapter of the old model for this task alone")
+    new_adapter: str | None = _key("Task adapter of the new model for this task alone")
+    compat_adapter: str | None = _key("Compatibility adapter for this task alone")
+    gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSettings:
+    """`[adapter]`: how task adapters are trained. Defaults: the recipe of the MUSCLE paper."""
+
+    rank: int = _key("LoRA rank r", 128, minimum=1)
+    alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
+    dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
+    target_modules: tuple[str, ...] | str = _key(
+        "Names of the layers that get LoRA weights", "all-linear"
+    )
+    epochs: float = _key("Passes over the training part", 10.0, above=0)
+    max_steps: int | None = _key("Stop after so many optimiser steps", minimum=1)
+    learning_rate: float = _key("Peak learning rate (AdamW)", 1e-4, above=0)
+    warmup_steps: int = _key(
+        "Steps of linear warm-up; at most a tenth of all steps is used", 500, minimum=0
+    )
+    weight_decay: float = _key("AdamW weight decay", 0.0, minimum=0)
+    batch_size: int = _key("Examples per device and forward pass", 8, minimum=1)
+    gradient_accumulation: int = _key("Forward passes per optimiser step", 8, minimum=1)
+    max_grad_norm: float = _key("Clip the gradient's norm to this", 1.0, above=0)
+    gradient_checkpointing: bool = _key("Trade time for memory", False)
+    max_length: int | None = _key("Longest training example in tokens", minimum=2)
+    validation_fraction: float = _key(
+        "Share of the train set kept to choose the best epoch", 0.2, minimum=0, below=1
+    )
+    seed: int = _key("Seed of initial weights, split and order", 0, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompatSettings(RecipeSettings):
+    """`[compat]`: how the compatibility adapter is trained; keys left out are `[adapter]`'s.
+
+    It starts from the new task adapter's weights, so rank, alpha and layers are that adapter's.
+    """
+
+    adapter: str | None = _key("A finished compat adapter, PEFT directory or hub id: no training")
+    adapter_revision: str | None = _key("Commit, branch or tag of a compat adapter on the hub")
+    strategy: str = _key("Training objective by name, or package.module:function", "muscle")
+    temperature: float = _key("Temperature T of the distillation", 2.0, above=0)
+    distillation_weight: float = _key(
+        "Weight lambda of the distillation; 1 - lambda goes to cross-entropy",
+        1.0,
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """`[run]`: where and how it runs."""
+
+    device: Device = _key("auto: CUDA if there is one, else MPS, else CPU", "auto")
+    dtype: Dtype = _key("auto: bfloat16 where the device is fast at it", "auto")
+    batch_tokens: int | Literal["auto"] = _key("Tokens per scoring batch", "auto", minimum=1)
+    cache: str = _key("Directory of trained adapters and digests", ".muscle_cache")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the user configured.
+
+    Attributes:
+        path: The file it was read from; relative paths are relative to its directory.
+        limit: Only the first so many evaluation examples of each task, or all.
+        train: Whether missing adapters may be trained.
+    """
+
+    path: Path
+    old: ModelSettings | None = field(default=None, metadata={"help": "The old version"})
+    new: ModelSettings | None = field(default=None, metadata={"help": "The new version"})
+    tasks: Mapping[str, TaskSettings] = _key("The tasks by name", {})
+    gate: GateSettings = field(
+        default_factory=GateSettings, metadata={"help": "Limits for every task"}
+    )
+    adapter: RecipeSettings = field(
+        default_factory=RecipeSettings, metadata={"help": "How task adapters are trained"}
+    )
+    compat: CompatSettings = field(
+        default_factory=CompatSettings, metadata={"help": "How the compat adapter is trained"}
+    )
+    run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
+    limit: int | None = field(default=None, metadata={"flag": True})
+    train: bool = field(default=True, metadata={"flag": True})
+
+    @property
+    def root(self) -> Path:
+        """The directory that relative paths are relative to."""
+        return self.path.parent
+
+    def resolve(self, path: str) -> Path:
+        """Return a configured path as an absolute one."""
+        return (self.root / Path(path).expanduser()).resolve()
+
+    @property
+    def cache(self) -> Path:
+        """The cache directory."""
+        return self.resolve(self.run.cache)

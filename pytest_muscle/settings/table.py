@@ -1,0 +1,138 @@
+"""One TOML table as one frozen dataclass: known keys, right types, values within limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pytest_muscle.errors import ConfigurationError, nearest
+
+T = TypeVar("T")
+
+_KINDS = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "nothing",
+}
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def read_table(kind: type[T], raw: Any, *, file: str, key: str = "") -> T:
+    """Return a dataclass of `kind` from a TOML table.
+
+    Args:
+        kind: A frozen dataclass whose fields are the table's keys.
+        raw: What the TOML parser gave.
+        file: The file's name, for errors.
+        key: The table's key, dotted, for errors.
+
+    Raises:
+        ConfigurationError: For an unknown or missing key, a wrong type, a value out of limits.
+    """
+    if not isinstance(raw, Mapping):
+        raise ConfigurationError(
+            f"expected a table, found {_show(raw)}", where=f"{file}: {key or 'the file'}"
+        )
+    fields = {
+        field.name: field
+        for field in dataclasses.fields(typing.cast("Any", kind))
+        if "help" in field.metadata
+    }
+    for name in raw:
+        if name not in fields:
+            raise ConfigurationError(
+                "unknown key", where=f"{file}: {_join(key, name)}", hint=nearest(name, fields)
+            )
+    hints = _hints(typing.cast("Any", kind))
+    values = {}
+    for name, field in fields.items():
+        where = f"{file}: {_join(key, name)}"
+        if name in raw:
+            values[name] = _convert(raw[name], hints[name], where)
+            _check_limits(values[name], field.metadata, where)
+        elif _required(field, hints[name]):
+            raise ConfigurationError("missing", where=where, hint=field.metadata["help"])
+    return kind(**values)
+
+
+def _required(field: dataclasses.Field[Any], hint: Any) -> bool:
+    optional = type(None) in typing.get_args(hint)
+    no_default = field.default is None and field.default_factory is dataclasses.MISSING
+    return no_default and not optional
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """Return `value` as the type that `hint` names, or raise naming what was expected."""
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    for option in options:
+        matched, result = _match(value, option)
+        if matched:
+            return result
+    expected = [_expected(option) for option in options if option is not type(None)]
+    text = f"expected {' or '.join(expected)}, found {_show(value)}"
+    literals = [str(item) for option in options for item in _literal_values(option)]
+    hint_text = nearest(value, literals) if literals and isinstance(value, str) else None
+    raise ConfigurationError(text, where=where, hint=hint_text)
+
+
+def _match(value: Any, option: Any) -> tuple[bool, Any]:
+    if literals := _literal_values(option):
+        return isinstance(value, str) and value in literals, value
+    if typing.get_origin(option) is tuple:
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return fits, tuple(value) if fits else None
+    if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return math.isfinite(value), float(value)
+    if option in (str, int, bool):
+        return type(value) is option, value
+    return False, None
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _literal_values(option: Any) -> tuple[Any, ...]:
+    return typing.get_args(option) if typing.get_origin(option) is Literal else ()
+
+
+def _expected(option: Any) -> str:
+    if literals := _literal_values(option):
+        return " or ".join(repr(item) for item in literals)
+    if typing.get_origin(option) is tuple:
+        return "a list of strings"
+    return _KINDS.get(option, str(option))
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _check_limits(value: Any, limits: Mapping[str, Any], where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    checks = [
+        ("minimum", value < limits.get("minimum", -math.inf), "at least"),
+        ("maximum", value > limits.get("maximum", math.inf), "at most"),
+        ("above", value <= limits.get("above", -math.inf), "greater than"),
+        ("below", value >= limits.get("below", math.inf), "less than"),
+    ]
+    for name, broken, words in checks:
+        if broken:
+            raise ConfigurationError(f"must be {words} {limits[name]}, found {value}", where=where)

@@ -1,0 +1,1 @@
+"""Adapters: what they learn, how they are trained, where they are kept."""

@@ -1,0 +1,277 @@
+"""Task adapters and compatibility adapters: found under their fingerprint, or trained now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_muscle.digests import FileDigests
+from pytest_muscle.errors import TrainingError
+from pytest_muscle.models import BaseModel, LanguageModel
+from pytest_muscle.models.spec import adapter_facts, adapter_rank
+from pytest_muscle.progress import Progress
+from pytest_muscle.settings import CompatSettings, RecipeSettings
+from pytest_muscle.tasks import Task
+from pytest_muscle.training.card import compat_card, task_card
+from pytest_muscle.training.fitting import Fit, fit_adapter
+from pytest_muscle.training.objectives import find_objective
+from pytest_muscle.training.sequences import training_sequences
+from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TRAINING_VERSION = 1
+"""Goes up when the same recipe would give another adapter; part of every fingerprint."""
+
+_OF_THE_START = ("adapter", "adapter_revision", "rank", "alpha", "dropout", "target_modules")
+"""Keys of `[compat]` that do not make the adapter: its start, the new task adapter, has them."""
+
+
+@dataclass(frozen=True)
+class AdapterShop:
+    """Everything that making adapters needs beside models and tasks.
+
+    Attributes:
+        store: Where adapters are kept.
+        digests: Digests of model files.
+        allowed: Whether training is allowed.
+        progress: Where progress is shown.
+    """
+
+    store: AdapterStore
+    digests: FileDigests
+    allowed: bool
+    progress: Progress
+
+    def get(self, key: AdapterKey, make: Callable[[Path], Mapping[str, Any]]) -> Adapter:
+        """Return the adapter of that key: stored, or made now by one process.
+
+        Args:
+            key: What makes the adapter.
+            make: Trains it, saves it in the directory given, and returns its facts.
+
+        Raises:
+            TrainingError: If it is missing and training is not allowed.
+        """
+        if (stored := self.store.find(key)) is not None:
+            return stored
+        if not self.allowed:
+            path = self.store.path(key)
+            raise TrainingError(
+                f"the {key.role} adapter of task {key.task!r} is not stored, and --muscle-no-train "
+                "forbids training it",
+                where=str(path),
+                hint="run the same configuration without --muscle-no-train on a machine that may "
+                f"train, and bring its folder {path.parent.parent.name}/{path.parent.name} here",
+            )
+        with self.store.lock(key):
+            if (stored := self.store.find(key)) is not None:
+                return stored
+            facts: dict[str, Any] = {}
+            with self.store.new(key, facts) as directory:
+                facts.update(make(directory))
+        return Adapter(self.store.path(key), "trained", key.fingerprint, facts)
+
+
+def task_adapter(
+    shop: AdapterShop, task: Task, base: BaseModel, recipe: RecipeSettings, *, side: str
+) -> Adapter:
+    """Return the task adapter of one side, trained by cross-entropy if it is not stored.
+
+    Args:
+        shop: Store, digests, permission, progress.
+        task: The task whose train set is learnt.
+        base: The base model.
+        recipe: Hyper-parameters.
+        side: `old` or `new`.
+
+    Raises:
+        TrainingError: If it cannot or must not be trained.
+    """
+    key = AdapterKey(
+        task.name,
+        side,
+        {
+            "version": TRAINING_VERSION,
+            "base": base.spec.facts(shop.digests),
+            "data": task.train_digest,
+            "recipe": asdict(recipe),
+        },
+    )
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        from peft import LoraConfig, get_peft_model
+
+        from pytest_muscle.training.trainer import AdapterTrainer
+
+        fit = _fit(shop, key, base, task, recipe, f"{task.name}: {side} task adapter")
+        base.release()
+        _seed(recipe.seed)
+        config = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha or 2 * recipe.rank,  # type: ignore[arg-type]
+            lora_dropout=recipe.dropout,
+            target_modules=_modules(recipe),
+            task_type="CAUSAL_LM",
+        )
+        model: Any = get_peft_model(base.network, config)
+        try:
+            facts = fit_adapter(fit, model, AdapterTrainer, directory)
+        finally:
+            base.release()
+        task_card(directory, base.spec.describe(), task.name, facts)
+        return facts
+
+    return shop.get(key, make)
+
+
+def compat_adapter(
+    shop: AdapterShop,
+    task: Task,
+    old: LanguageModel,
+    new: LanguageModel,
+    recipe: CompatSettings,
+) -> Adapter:
+    """Return the compatibility adapter of a task, trained now if it is not stored.
+
+    Args:
+        shop: Store, digests, permission, progress.
+        task: The task whose train set is learnt.
+        old: The old task model.
+        new: The new task model; its adapter gives the initial weights.
+        recipe: Strategy and hyper-parameters.
+
+    Raises:
+        TrainingError: If it cannot or must not be trained.
+    """
+    if new.adapter is None:
+        raise TrainingError(
+            "a compat adapter starts from the new task adapter, and there is none",
+            where=f"{task.file}: tasks.{task.name}.train",
+            hint="name a train set, or [new] adapter",
+        )
+    made_of = asdict(recipe)
+    for name in _OF_THE_START:
+        made_of.pop(name)
+    key = AdapterKey(
+        task.name,
+        "compat",
+        {
+            "version": TRAINING_VERSION,
+            "old": _task_model_facts(old, shop.digests),
+            "new": _task_model_facts(new, shop.digests),
+            "data": task.train_digest,
+            "recipe": made_of,
+        },
+    )
+    objective = find_objective(recipe.strategy)
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        from pytest_muscle.training.trainer import STUDENT, CompatTrainer
+
+        start = new.adapter
+        assert start is not None
+        _check_rank(start, recipe, task)
+        _check_tokenizers(old.tokenizer, new.tokenizer, task)
+        fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
+        new.base.release()
+        _seed(recipe.seed)
+        try:
+            model: Any = new.base.attach(start)
+            teacher = model.active_adapter
+            model.load_adapter(
+                str(start), STUDENT, is_trainable=True, torch_device=str(new.base.device)
+            )
+            model.set_adapter(STUDENT)
+
+            def make_trainer(**options: Any) -> CompatTrainer:
+                return CompatTrainer(
+                    objective=objective,
+                    temperature=recipe.temperature,
+                    distillation_weight=recipe.distillation_weight,
+                    old=old.network,
+                    new_adapter=teacher,
+                    **options,
+                )
+
+            facts = fit_adapter(fit, model, make_trainer, directory)
+        finally:
+            new.base.release()
+        facts["strategy"] = recipe.strategy
+        compat_card(directory, old.describe(), new.describe(), task.name, recipe, facts)
+        return facts
+
+    return shop.get(key, make)
+
+
+def _fit(
+    shop: AdapterShop,
+    key: AdapterKey,
+    base: BaseModel,
+    task: Task,
+    recipe: RecipeSettings,
+    description: str,
+) -> Fit:
+    return Fit(
+        recipe=recipe,
+        sequences=training_sequences(task, base.tokenizer, recipe.max_length),
+        work_directory=shop.store.work_directory(key),
+        device=base.device,
+        dtype=base.dtype,
+        progress=shop.progress,
+        description=description,
+    )
+
+
+def _task_model_facts(model: LanguageModel, digests: FileDigests) -> dict[str, Any]:
+    return {
+        "base": model.base.spec.facts(digests),
+        "adapter": adapter_facts(model.adapter, digests) if model.adapter else None,
+    }
+
+
+def _modules(recipe: RecipeSettings) -> str | list[str]:
+    modules = recipe.target_modules
+    return modules if isinstance(modules, str) else list(modules)
+
+
+def _seed(seed: int) -> None:
+    from transformers import set_seed
+
+    set_seed(seed)
+
+
+def _check_rank(start: Path, recipe: CompatSettings, task: Task) -> None:
+    rank = adapter_rank(start)
+    if rank is not None and rank != recipe.rank:
+        raise TrainingError(
+            f"rank is {recipe.rank}, and the new task adapter, whose weights are the start, has "
+            f"rank {rank}",
+            where=f"{task.file}: compat.rank",
+            hint=f"set rank = {rank} here, or the wanted rank in [adapter] too",
+        )
+
+
+def _check_tokenizers(
+    old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, task: Task
+) -> None:
+    """Raise if old and new model do not share a vocabulary, which distillation over it needs."""
+    if old.get_vocab() == new.get_vocab():
+        return
+    both, only_old, only_new = _vocabulary_difference(old.get_vocab(), new.get_vocab())
+    raise TrainingError(
+        f"the old and the new model have different vocabularies ({both:,} tokens alike, "
+        f"{only_old:,} only in the old, {only_new:,} only in the new), and this strategy compares "
+        "probabilities token by token",
+        where=f"{task.file}: compat.strategy",
+        hint="flips can be measured all the same; name a finished adapter in [compat] adapter to "
+        "compare one",
+    )
+
+
+def _vocabulary_difference(old: dict[str, int], new: dict[str, int]) -> tuple[int, int, int]:
+    same = sum(1 for token, number in old.items() if new.get(token) == number)
+    return same, len(old) - same, len(new) - same

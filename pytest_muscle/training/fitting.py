@@ -1,0 +1,189 @@
+"""One training run: from a PEFT model and sequences to a saved adapter and its facts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_muscle.errors import TrainingError
+from pytest_muscle.progress import Progress
+from pytest_muscle.settings import RecipeSettings
+from pytest_muscle.training.sequences import PadRight, split
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import Trainer, TrainingArguments
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What to train on and how.
+
+    Attributes:
+        recipe: Hyper-parameters.
+        sequences: Training examples as tokens, validation part included.
+        work_directory: Where checkpoints go; training goes on from the newest one there.
+        device: Where it runs.
+        dtype: The base model's floating-point type; mixed precision follows it.
+        progress: Where progress is shown.
+        description: What the progress bar says.
+    """
+
+    recipe: RecipeSettings
+    sequences: list[dict[str, list[int]]]
+    work_directory: Path
+    device: torch.device
+    dtype: torch.dtype
+    progress: Progress
+    description: str
+
+
+def fit_adapter(
+    fit: Fit, model: PeftModel, make_trainer: Callable[..., Trainer], directory: Path
+) -> dict[str, Any]:
+    """Train the model's `default` adapter and save the best epoch's weights to `directory`.
+
+    Args:
+        fit: What to train on and how.
+        model: PEFT model whose active adapter `default` is trained.
+        make_trainer: Makes the Trainer from transformers' keyword arguments.
+        directory: An empty directory.
+
+    Returns:
+        Facts: steps, epochs, best epoch, validation cross-entropy by epoch, loss and masked
+        share over time, duration in seconds.
+
+    Raises:
+        TrainingError: If the loss becomes NaN or infinite.
+    """
+    from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
+
+    train, validation = split(fit.sequences, fit.recipe.validation_fraction, fit.recipe.seed)
+    arguments = _arguments(fit, len(train), bool(validation))
+    bar = ProgressBar(fit.progress, fit.description)
+    with _quiet_trainer():
+        trainer = make_trainer(
+            model=model,
+            args=arguments,
+            train_dataset=train,
+            eval_dataset=validation or None,
+            data_collator=PadRight(),
+            callbacks=[bar],
+        )
+        without_own_output(trainer)
+        fit.work_directory.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        try:
+            trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
+        finally:
+            bar.close()
+    history = trainer.state.log_history
+    _check_finite(history, fit.description)
+    model.save_pretrained(str(directory), selected_adapters=[STUDENT])
+    shutil.rmtree(fit.work_directory, ignore_errors=True)
+    return {
+        "examples": {"train": len(train), "validation": len(validation)},
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "warmup_steps": int(arguments.warmup_steps),
+        "validation_cross_entropy": {
+            f"{entry['epoch']:g}": entry["eval_loss"] for entry in history if "eval_loss" in entry
+        },
+        "best_validation_cross_entropy": trainer.state.best_metric,
+        "best_step": trainer.state.best_global_step,
+        "curve": [
+            {key: entry[key] for key in ("step", "loss", "masked") if key in entry}
+            for entry in history
+            if "loss" in entry
+        ],
+        "seconds": round(time.monotonic() - started, 1),
+        "device": str(fit.device),
+        "dtype": str(fit.dtype).removeprefix("torch."),
+    }
+
+
+def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
+    import torch
+    from transformers import TrainingArguments
+
+    recipe = fit.recipe
+    per_step = recipe.batch_size * recipe.gradient_accumulation
+    steps = recipe.max_steps or math.ceil(examples / per_step * recipe.epochs)
+    arguments = TrainingArguments(
+        output_dir=str(fit.work_directory),
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        num_train_epochs=recipe.epochs,
+        max_steps=recipe.max_steps or -1,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=min(recipe.warmup_steps, steps // 10),
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        lr_scheduler_type="linear",
+        train_sampling_strategy="group_by_length",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        use_cpu=fit.device.type == "cpu",
+        bf16=fit.dtype == torch.bfloat16,
+        fp16=fit.dtype == torch.float16,
+        eval_strategy="epoch" if validate else "no",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=validate,
+        metric_for_best_model="eval_loss" if validate else None,
+        greater_is_better=False if validate else None,
+        logging_steps=max(1, steps // 50),
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+        dataloader_pin_memory=fit.device.type == "cuda",
+    )
+    if arguments.n_gpu > 1:
+        # One process drives one device; more devices are for a launcher that starts more.
+        arguments._n_gpu = 1
+    return arguments
+
+
+def _newest_checkpoint(directory: Path) -> str | None:
+    """Return the newest whole checkpoint, or none; remove those that a kill left unfinished."""
+    whole = {}
+    for path in directory.glob("checkpoint-*"):
+        # The Trainer writes its state last.
+        if (path / "trainer_state.json").is_file():
+            whole[int(path.name.rpartition("-")[2])] = path
+        else:
+            shutil.rmtree(path)
+    return str(whole[max(whole)]) if whole else None
+
+
+def _check_finite(history: list[dict[str, Any]], description: str) -> None:
+    for entry in history:
+        for key in ("loss", "eval_loss"):
+            if key in entry and not math.isfinite(entry[key]):
+                raise TrainingError(
+                    f"{description}: the loss became {entry[key]} at step {entry['step']}",
+                    hint="a lower learning_rate, or dtype = 'float32', usually helps",
+                )
+
+
+@contextmanager
+def _quiet_trainer() -> Iterator[None]:
+    """Keep the Trainer's notes on tokens and saving off the terminal; warnings stay."""
+    logger = logging.getLogger("transformers.trainer")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,129 @@
+"""What an adapter learns: losses over tokens that know tensors and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_muscle.errors import ConfigurationError
+from pytest_muscle.references import find
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class TeacherLogits:
+    """What the two teachers say at the positions of the student's logits.
+
+    Attributes:
+        old: Logits of the old task model, [tokens, vocab].
+        new: Logits of the new task model, [tokens, vocab].
+    """
+
+    old: torch.Tensor
+    new: torch.Tensor
+
+
+@dataclass(frozen=True)
+class TokenLoss:
+    """Loss per token.
+
+    Attributes:
+        loss: [tokens], float32.
+        masked: [tokens], bool: where the student learns from the old model; none without teachers.
+    """
+
+    loss: torch.Tensor
+    masked: torch.Tensor | None = None
+
+
+Objective = Callable[["torch.Tensor", "torch.Tensor", TeacherLogits, float], TokenLoss]
+"""(student logits [tokens, vocab], gold [tokens], teachers, temperature) -> TokenLoss."""
+
+
+def muscle(
+    student: torch.Tensor, gold: torch.Tensor, teachers: TeacherLogits, temperature: float
+) -> TokenLoss:
+    """Learn from the old model where the student misses the gold token, else from the new one.
+
+    m_i = 1[argmax z_i^C != y_i];
+    loss_i = m_i KL(σ(z_i^1/T) ‖ σ(z_i^C/T)) + (1 − m_i) KL(σ(z_i^2/T) ‖ σ(z_i^C/T)), over the full
+    vocabulary and without a factor T². The mask is the student's own and moves with it; no
+    gradient flows through it.
+
+    Args:
+        student: Logits z^C of the student, [tokens, vocab].
+        gold: Gold next tokens y, [tokens].
+        teachers: Logits z^1 (old) and z^2 (new).
+        temperature: T.
+
+    Source: MUSCLE (Echterhoff et al. 2024, arXiv 2407.09435), section 4.
+    """
+    import torch
+
+    masked = student.detach().argmax(dim=-1) != gold
+    teacher = torch.where(masked[:, None], teachers.old, teachers.new)
+    return TokenLoss(distillation(student, teacher, temperature), masked)
+
+
+def old_everywhere(
+    student: torch.Tensor, gold: torch.Tensor, teachers: TeacherLogits, temperature: float
+) -> TokenLoss:
+    """Learn from the old model at every token, right or wrong: an ablation of MUSCLE.
+
+    Args:
+        student: Logits of the student, [tokens, vocab].
+        gold: Gold next tokens, [tokens].
+        teachers: Logits of old and new.
+        temperature: Temperature of the distillation.
+
+    Source: MUSCLE, ablation on PIQA ("KL to v1").
+    """
+    import torch
+
+    loss = distillation(student, teachers.old, temperature)
+    return TokenLoss(loss, torch.ones_like(gold, dtype=torch.bool))
+
+
+def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return KL(σ(teacher/T) ‖ σ(student/T)) per token, [tokens], in nats, in float32.
+
+    Args:
+        student: Logits, [tokens, vocab].
+        teacher: Logits, [tokens, vocab].
+        temperature: T.
+    """
+    from torch.nn import functional
+
+    return functional.kl_div(
+        functional.log_softmax(student.float() / temperature, dim=-1),
+        functional.log_softmax(teacher.float() / temperature, dim=-1),
+        log_target=True,
+        reduction="none",
+    ).sum(dim=-1)
+
+
+def cross_entropy(student: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of the gold token, [tokens], in nats, in float32.
+
+    Args:
+        student: Logits, [tokens, vocab].
+        gold: Gold next tokens, [tokens].
+    """
+    from torch.nn import functional
+
+    return functional.cross_entropy(student.float(), gold, reduction="none")
+
+
+OBJECTIVES: dict[str, Objective] = {"muscle": muscle, "old_everywhere": old_everywhere}
+
+
+def find_objective(name: str) -> Objective:
+    """Return an objective by its name in muscle.toml, or yours as `package.module:function`.
+
+    Raises:
+        ConfigurationError: If there is no such objective.
+    """
+    return find(name, OBJECTIVES, what="training strategy", error=ConfigurationError)

@@ -1,0 +1,98 @@
+"""Training examples as token sequences: prompt and gold answer, context and answer alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.encoding import encode_pairs
+from pytest_muscle.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of padding, as PyTorch's cross-entropy ignores it."""
+
+
+def training_sequences(
+    task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int | None
+) -> list[dict[str, list[int]]]:
+    """Return prompt + gold answer of each training example as `{"input_ids": [...]}`.
+
+    Sequences longer than `max_length` tokens lose the beginning of their prompt.
+
+    Raises:
+        TrainingError: If the task has no train set.
+    """
+    if not task.train:
+        raise TrainingError(
+            "an adapter cannot be trained without a train set",
+            where=f"{task.file}: tasks.{task.name}.train",
+            hint="name the training data, or a finished adapter in [old], [new] and [compat]",
+        )
+    pairs = [(example.prompt, task.continuation(example, example.gold)) for example in task.train]
+    return [
+        {"input_ids": list(pair.tokens[-max_length:] if max_length else pair.tokens)}
+        for pair in encode_pairs(tokenizer, pairs)
+    ]
+
+
+def split(
+    sequences: Sequence[dict[str, list[int]]], validation_fraction: float, seed: int
+) -> tuple[list[dict[str, list[int]]], list[dict[str, list[int]]]]:
+    """Return a training and a validation part, drawn with the seed.
+
+    With a fraction above zero the validation part has at least one sequence, and so has the
+    training part.
+
+    Raises:
+        TrainingError: If there are too few sequences to split.
+    """
+    if validation_fraction == 0:
+        return list(sequences), []
+    if len(sequences) < 2:
+        raise TrainingError(
+            f"{len(sequences)} training example cannot be split into training and validation",
+            hint="give more examples, or set validation_fraction = 0",
+        )
+    order = list(range(len(sequences)))
+    random.Random(seed).shuffle(order)
+    size = min(max(round(len(sequences) * validation_fraction), 1), len(sequences) - 1)
+    held_out = set(order[:size])
+    return (
+        [sequence for number, sequence in enumerate(sequences) if number not in held_out],
+        [sequence for number, sequence in enumerate(sequences) if number in held_out],
+    )
+
+
+@dataclass(frozen=True)
+class PadRight:
+    """Collates sequences into a batch, padded on the right.
+
+    Attributes:
+        padding: Token id that fills up; masked out, so any will do.
+    """
+
+    padding: int = 0
+
+    def __call__(self, sequences: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """Return input_ids, attention_mask and labels, each [batch, tokens]."""
+        import torch
+
+        longest = max(len(sequence["input_ids"]) for sequence in sequences)
+        input_ids = torch.full((len(sequences), longest), self.padding)
+        labels = torch.full((len(sequences), longest), IGNORED)
+        for number, sequence in enumerate(sequences):
+            tokens = torch.tensor(sequence["input_ids"])
+            input_ids[number, : len(tokens)] = tokens
+            labels[number, : len(tokens)] = tokens
+        return {
+            "input_ids": input_ids,
+            "attention_mask": (labels != IGNORED).long(),
+            "labels": labels,
+        }

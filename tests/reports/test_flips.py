@@ -1,0 +1,147 @@
+"""The text of a failed assertion."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from pytest_muscle.comparison import compare
+from pytest_muscle.predictions import Predictions
+from pytest_muscle.reports.flips import Check, excerpt, render_failure, shorten
+from pytest_muscle.tasks.example import Example
+
+
+def tables(
+    n: int = 3,
+    options: tuple[str, ...] = (" yes", " no"),
+    prompt: str = "Q{}: good?\nAnswer:",
+    ids: list[str] | None = None,
+) -> tuple[Predictions, Predictions]:
+    """Give an old table with all right and a new one with all wrong, and their examples."""
+    ids = ids or [f"e{i}" for i in range(n)]
+    examples = {
+        id_: Example(id=id_, prompt=prompt.format(i), options=options, gold=0)
+        for i, id_ in enumerate(ids)
+    }
+    old = Predictions.from_lists(ids, [0] * n, [0] * n, task="support")
+    new = Predictions.from_lists(ids, [1] * n, [0] * n, task="support")
+    return dataclasses.replace(old, examples=examples), dataclasses.replace(new, examples=examples)
+
+
+def check(value: float = 0.036, limit: float = 0.02, **more: Any) -> Check:
+    return Check(measure="negative flip rate", value=value, limit=limit, **more)
+
+
+def test_a_failure_is_a_sentence_a_table_and_the_flips():
+    text = render_failure(
+        compare(*tables()),
+        [check(value=1.0, note="3 of 3", interval=lambda: (0.2924, 1.0)), check(0.01)],
+    )
+    assert text.splitlines() == [
+        "task 'support': negative flip rate is 100.00 % (3 of 3), more than the allowed 2.00 %.",
+        "",
+        "measure             value              interval                  limit",
+        "------------------  -----------------  ------------------------  ------------------",
+        "negative flip rate  100.00 % (3 of 3)  29.24 to 100.00 % (95 %)  ≤ 2.00 %  exceeded",
+        "negative flip rate  1.00 %                                       ≤ 2.00 %  kept",
+        "accuracy old → new  100.00 % → 0.00 %",
+        "",
+        "negative flips, old → new:",
+        "id    prompt             gold    old    new",
+        "----  -----------------  ------  -----  -----",
+        "e0    Q0: good?⏎Answer:  yes     yes    no",
+        "e1    Q1: good?⏎Answer:  yes     yes    no",
+        "e2    Q2: good?⏎Answer:  yes     yes    no",
+    ]
+
+
+def test_only_ten_flips_are_shown_unless_all_are_asked_for():
+    report = compare(*tables(n=97))
+    text = render_failure(report, [check()])
+    assert "the first 10 of 97" in text
+    assert text.endswith("… and 87 more (-vv shows all)")
+    assert "e10 " not in text
+    everything = render_failure(report, [check()], flips_shown=None)
+    assert "e96 " in everything
+    assert "-vv" not in everything
+    none = render_failure(report, [check()], flips_shown=0)
+    assert none.endswith("97 negative flips, old → new (-vv shows all)")
+
+
+def test_a_long_id_is_cut_unless_all_is_asked_for():
+    report = compare(*tables(n=1, ids=["0123456789abcdef" * 4]))
+    assert "01234567…9abcdef " in render_failure(report, [check()])
+    assert "0123456789abcdef" * 4 in render_failure(report, [check()], flips_shown=None)
+
+
+def test_long_answers_stand_one_below_the_other():
+    options = ("Boil the rice until it is soft.", "Boil the pan until it is soft.")
+    text = render_failure(compare(*tables(n=1, options=options)), [check()])
+    assert text.splitlines()[-5:] == [
+        "e0",
+        "  prompt  Q0: good?⏎Answer:",
+        "  gold    Boil the rice until it is soft.",
+        "  old     Boil the rice until it is soft.",
+        "  new     Boil the pan until it is soft.",
+    ]
+
+
+def test_answers_without_examples_stand_as_python_writes_them():
+    report = compare(["7", "8"], ["7", 8], gold=["7", "8"])
+    last = render_failure(report, [check()]).splitlines()[-1]
+    assert last.split() == ["1", "'8'", "'8'", "8"]
+    assert "prompt" not in render_failure(report, [check()])
+
+
+def test_no_flip_is_said_so():
+    report = compare([0], [1], gold=[1])
+    text = render_failure(report, [check()])
+    assert text.endswith("No example is right with the old model and wrong with the new one.")
+
+
+def test_compat_flips_and_the_three_accuracies():
+    old, new = tables()
+    compat = dataclasses.replace(new, rows=(*old.rows[:1], *new.rows[1:]))
+    text = render_failure(
+        compare(old, compat), [check(0.1, 0.25, at_least=True)], before=compare(old, new)
+    )
+    assert "is 10.00 %, less than the required 25.00 %" in text
+    assert "≥ 25.00 %  not reached" in text
+    assert "accuracy old → new → compat  100.00 % → 0.00 % → 33.33 %" in text
+    assert "negative flips, old → compat:" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "shown"),
+    [
+        (0.036, 0.02, "is 3.60 %, more than the allowed 2.00 %"),
+        (0.02001, 0.02, "is 2.001 %, more than the allowed 2.000 %"),
+        (0.000001, 0, "is 0.0001 %, more than the allowed 0.0000 %"),
+    ],
+)
+def test_a_value_just_above_its_limit_does_not_read_the_same(
+    value: float, limit: float, shown: str
+):
+    assert shown in render_failure(compare([0], [1], gold=[0]), [check(value, limit)])
+
+
+def test_control_characters_are_escaped():
+    old, new = tables(n=1, prompt="\x1b[31mred\x07\ud800\u202eend{}", options=("a\x00", "b\rc"))
+    text = render_failure(compare(old, new), [check()])
+    assert r"\x1b[31mred\x07\ud800\u202eend0" in text
+    assert r"a\x00" in text
+    assert r"b\rc" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+    text.encode()
+
+
+def test_an_excerpt_keeps_the_end_where_the_question_is():
+    text = "Instructions. " * 50 + "\r\nIs it\tgood?\u00a0\nAnswer:"
+    assert excerpt(text, 27) == "…ons. ⏎Is it good? ⏎Answer:"
+    assert excerpt("short", 27) == "short"
+
+
+def test_a_text_is_shortened_in_the_middle():
+    assert shorten("abcdefghij", 10) == "abcdefghij"
+    assert shorten("abcdefghijk", 10) == "abcde…hijk"
+    assert shorten("abcdefghijk", 5) == "ab…jk"
