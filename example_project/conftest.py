@@ -5,9 +5,8 @@ A project that has its models already needs no conftest.py at all.
 
 from __future__ import annotations
 
-import pytest
-
 import prepare
+import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -178,7 +178,8 @@ def round_to_nearest(weight: torch.Tensor, *, bits: int, block: int) -> torch.Te
     high = blocks.amax(dim=1, keepdim=True)
     scale = (high - low).clamp_min(1e-8) / (2**bits - 1)
     levels = ((blocks - low) / scale).round()
-    return (levels * scale + low).reshape(weight.shape).to(weight.dtype)
+    rounded: torch.Tensor = levels * scale + low
+    return rounded.reshape(weight.shape).to(weight.dtype)
 
 
 def store(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -1,17 +1,18 @@
-"""Is the update from v1 to v2 safe to ship? Four answers, one of them red, and rightly so.
+"""Is the update from v1 to v2 safe to ship? Four answers, two of them red, and rightly so.
 
-- ``test_accuracy_did_not_drop`` is green: v2 answers more questions than v1. This is the only
-  question that most teams ask.
-- ``test_update_breaks_little`` is **meant to be red**: among the cities that v1 placed well, v2
-  misplaces more than ``MAX_NEGATIVE_FLIPS`` of all questions. Users notice these. The failure
-  lists them.
-- ``test_compat_adapter_wins_flips_back`` is green: an adapter for v2, trained to agree with v1
-  wherever it errs itself, breaks at least ``MIN_REDUCTION`` fewer, at no loss of accuracy.
-- ``test_compat_model_is_fit_to_ship`` is green: v2 with that adapter passes the gate that v2
-  alone does not.
+- ``test_accuracy_did_not_drop`` is green: v2 answers more questions than v1. Most teams ask
+  nothing else.
+- ``test_update_breaks_little`` is **meant to be red**: v2 misplaces too many of the cities that v1
+  placed well. Users notice those. The failure names them.
+- ``test_compat_adapter_wins_flips_back`` is green: with an adapter that was trained to stay close
+  to v1 where it errs, v2 breaks fewer. The price is a little of v2's accuracy.
+- ``test_compat_model_is_fit_to_ship`` is **red, too**: a part won back is not all. v2 with the
+  adapter is still above the limit of ``[gate]`` in muscle.toml, and the build says so.
+
+The two thresholds of the third test leave room for what training varies from machine to machine.
 
 In your own project the first two stand in CI from the start. When the second turns red, you train
-the adapter, ship it with v2, and the last two take over.
+the adapter, and the last two say whether to ship it with v2.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from pytest_muscle import (
     Predictions,
     assert_accuracy_drop,
     assert_flips_reduced,
+    assert_gate,
     assert_negative_flip_rate,
 )
-
-MAX_NEGATIVE_FLIPS = 0.05
-MIN_REDUCTION = 0.10
+from pytest_muscle.tasks import Task
 
 
 def test_accuracy_did_not_drop(old_predictions: Predictions, new_predictions: Predictions) -> None:
@@ -33,8 +33,8 @@ def test_accuracy_did_not_drop(old_predictions: Predictions, new_predictions: Pr
 
 
 def test_update_breaks_little(old_predictions: Predictions, new_predictions: Predictions) -> None:
-    """Red on purpose: v2 breaks more than it may."""
-    assert_negative_flip_rate(old_predictions, new_predictions, max_rate=MAX_NEGATIVE_FLIPS)
+    """Red on purpose: v2 breaks more than the limit."""
+    assert_negative_flip_rate(old_predictions, new_predictions, max_rate=0.02)
 
 
 def test_compat_adapter_wins_flips_back(
@@ -42,15 +42,18 @@ def test_compat_adapter_wins_flips_back(
     new_predictions: Predictions,
     compat_predictions: Predictions,
 ) -> None:
-    """The compatibility adapter breaks clearly less, and costs no accuracy."""
+    """The compatibility adapter breaks less, and costs little accuracy."""
     assert_flips_reduced(
-        old_predictions, new_predictions, compat_predictions, min_reduction=MIN_REDUCTION
+        old_predictions,
+        new_predictions,
+        compat_predictions,
+        min_reduction=0.05,
+        max_accuracy_drop=0.02,
     )
 
 
 def test_compat_model_is_fit_to_ship(
-    old_predictions: Predictions, compat_predictions: Predictions
+    muscle_task: Task, old_predictions: Predictions, compat_predictions: Predictions
 ) -> None:
-    """v2 with the compatibility adapter passes where v2 alone is red."""
-    assert_negative_flip_rate(old_predictions, compat_predictions, max_rate=MAX_NEGATIVE_FLIPS)
-    assert_accuracy_drop(old_predictions, compat_predictions, max_drop=0.0)
+    """Red as well: with the compatibility adapter, v2 breaks less, and still too much."""
+    assert_gate(old_predictions, compat_predictions, gate=muscle_task.gate)

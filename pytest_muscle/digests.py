@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 def digest_json(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of `value`, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode(errors="surrogatepass")).hexdigest()
 
 
 def digest_file(path: Path) -> str:
@@ -43,10 +45,11 @@ def digest_file(path: Path) -> str:
 
 
 class FileDigests:
-    """Digests of large files, remembered in one JSON file by path, size and time of change.
+    """Digests of large files, remembered in one JSON file by path, size and times of change.
 
     Reading a model's weights takes longer than loading them lazily, so a file that has not
-    changed is read once.
+    changed is read once. The time of the last change of the inode counts too: a copy may keep
+    the time of its source, and two versions of a model have files of the same size.
 
     Args:
         store: Where digests are remembered; made on first use.
@@ -62,22 +65,30 @@ class FileDigests:
         parts = {}
         for path in sorted(paths):
             stat = path.stat()
-            key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+            place = f"{path.resolve()}:"
+            key = f"{place}{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
             if key not in known:
+                known = {old: value for old, value in known.items() if not old.startswith(place)}
                 known[key] = digest_file(path)
             parts[path.relative_to(root).as_posix()] = known[key]
         if known != before:
-            self._write(known)
+            with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+                self._write(known)
         return digest_json(parts)
 
     def _read(self) -> dict[str, str]:
         try:
             known = json.loads(self._store.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return known if isinstance(known, dict) else {}
+        sound = isinstance(known, dict) and all(map(_is_digest, known.values()))
+        return known if sound else {}
 
     def _write(self, known: dict[str, str]) -> None:
         from pytest_muscle.atomic import write_text
 
         write_text(self._store, json.dumps(known, indent=0, sort_keys=True))
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

@@ -7,8 +7,9 @@ failed fixture that shows the message alone.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+SHOWN = 10
 
 
 class MuscleError(Exception):
@@ -65,9 +66,17 @@ def _rebuild(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean …?" for the known name most like `name`, or the list of known names."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    """Return "did you mean …?" for the known name most like `name`, or the known names.
+
+    Of many names, the first ten are listed.
+    """
+    import difflib
+
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "none is known"
+    if not names:
+        return "none is known"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"known: {', '.join(names[:SHOWN])}{more}"

@@ -39,7 +39,7 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except MuscleError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

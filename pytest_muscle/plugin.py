@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import pytest
@@ -82,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         names = session_of(metafunc.config).task_names(wanted)
     except MuscleError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
     metafunc.parametrize("muscle_task", names, indirect=True, scope="session")
 
 
@@ -100,22 +99,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one table of the tasks under test."""
+    """Print one table of the tasks under test, with -v one of each task's slices too."""
     summaries = session_of(terminalreporter.config).summaries()
-    if summaries:
-        from pytest_muscle.reports.terminal import render_summary
+    if not summaries:
+        return
+    from pytest_muscle.reports.slices import render_slices
+    from pytest_muscle.reports.terminal import render_summary
 
-        terminalreporter.section("model update")
-        terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
+    terminalreporter.section("model update")
+    terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
+    if terminalreporter.config.get_verbosity() > 0:
+        for summary in summaries:
+            if summary.slices:
+                terminalreporter.write_line(f"\n{render_slices(summary.task, summary.slices)}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand a worker's summaries to the controller and free memory."""
-    muscle = session_of(session.config)
-    muscle.send_to_controller()
-    if not hasattr(session.config, "workerinput"):
-        return
-    muscle.close()
+    """Hand a worker's summaries to the controller of pytest-xdist."""
+    session_of(session.config).send_to_controller()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -132,5 +133,7 @@ def _positive(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
+        import argparse
+
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return number

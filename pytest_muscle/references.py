@@ -11,7 +11,14 @@ from pytest_muscle.errors import MuscleError, nearest
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def find(name: str, registry: Mapping[str, F], *, what: str, error: type[MuscleError]) -> F:
+def find(
+    name: str,
+    registry: Mapping[str, F],
+    *,
+    what: str,
+    error: type[MuscleError],
+    where: str | None = None,
+) -> F:
     """Return the registered function of that name, or import `package.module:function`.
 
     Args:
@@ -19,6 +26,7 @@ def find(name: str, registry: Mapping[str, F], *, what: str, error: type[MuscleE
         registry: Ours, by name.
         what: What is looked for, in one word, for errors.
         error: The kind of error to raise.
+        where: File and key that named it, for errors.
 
     Raises:
         MuscleError: Of kind `error`, if there is no such function.
@@ -29,15 +37,21 @@ def find(name: str, registry: Mapping[str, F], *, what: str, error: type[MuscleE
     if not colon:
         raise error(
             f"there is no {what} {name!r}",
-            hint=f"{nearest(name, registry)} Yours is named package.module:function",
+            where=where,
+            hint=f"{nearest(name, registry)}\n  name your own as package.module:function",
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as problem:
+    except (Exception, SystemExit) as problem:  # whatever the user's module does on import
         raise error(
-            f"the {what} {name!r} cannot be imported: {problem}",
+            f"the {what} {name!r} cannot be imported: {type(problem).__name__}: {problem}",
+            where=where,
             hint="it is looked for on Python's path; is its folder there?",
         ) from problem
     if not callable(found):
-        raise error(f"the {what} {name!r} is not a function")
+        raise error(
+            f"the {what} {name!r} is not a function",
+            where=where,
+            hint="name a function or a class as package.module:function",
+        )
     return found  # type: ignore[no-any-return]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
-from pytest_muscle.progress import Progress
-from pytest_muscle.settings import Flags, Settings, find_file, read_settings
+from pytest_muscle.settings.flags import Flags, find_file
 
 if TYPE_CHECKING:
+    from pytest_muscle.progress import Progress
     from pytest_muscle.reports.terminal import TaskSummary
+    from pytest_muscle.settings import Settings
     from pytest_muscle.update import ModelUpdate
 
 WORKER_OUTPUT = "muscle"
@@ -34,20 +34,10 @@ class MuscleSession:
         self._update: ModelUpdate | None = None
         self._outcomes: dict[str, dict[str, bool]] = {}
         self._of_workers: list[TaskSummary] = []
-        flags = _flags(config)
-        invocation_dir = config.invocation_params.dir
         try:
-            path = find_file(config.rootpath, flags, invocation_dir)
-            self.settings: Settings | None = (
-                read_settings(path, flags, invocation_dir=invocation_dir) if path else None
-            )
+            self.settings = _read_settings(config)
         except MuscleError as error:
             raise pytest.UsageError(str(error)) from error
-
-    @property
-    def used(self) -> bool:
-        """Whether any test has asked for the update under test."""
-        return self._update is not None
 
     @property
     def update(self) -> ModelUpdate:
@@ -103,6 +93,8 @@ class MuscleSession:
 
     def summaries(self) -> list[TaskSummary]:
         """Return a summary with its verdict for each task that was compared, in file order."""
+        from dataclasses import replace
+
         summaries = {summary.task: summary for summary in self._of_workers}
         for summary in self._own_summaries():
             summaries[summary.task] = _fuller(summary, summaries.get(summary.task))
@@ -140,24 +132,19 @@ class MuscleSession:
         update = self._update
         if update is None:
             return []
+        from pytest_muscle.reports.slices import summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
-        return [
-            summarise(
-                name,
-                update.flip_report(name),
-                update.flip_report(name, "compat")
-                if update.made_predictions("compat", name)
-                else None,
-            )
-            for name in update.tasks
-            if update.made_predictions("old", name) and update.made_predictions("new", name)
-        ]
-
-    def close(self) -> None:
-        """Take models out of memory."""
-        if self._update is not None:
-            self._update.release()
+        summaries = []
+        for name, task in update.tasks.items():
+            if not (update.made_predictions("old", name) and update.made_predictions("new", name)):
+                continue
+            report = update.flip_report(name)
+            compat = update.made_predictions("compat", name)
+            compat_report = update.flip_report(name, "compat") if compat else None
+            slices = summarise_slices(task, report, compat_report)
+            summaries.append(summarise(name, report, compat_report, slices=slices))
+        return summaries
 
     def _settings(self) -> Settings:
         if self.settings is None:
@@ -192,16 +179,22 @@ def _verdict(outcomes: Mapping[str, bool]) -> str:
     return f"FAILED\n{failed} of {len(outcomes)}" if failed else "passed"
 
 
-def _flags(config: pytest.Config) -> Flags:
-    options = {
-        name: config.getoption(f"muscle_{name}")
-        for name in ("config", "old", "new", "device", "limit", "cache", "no_train")
-    }
-    return Flags(**options)
+def _read_settings(config: pytest.Config) -> Settings | None:
+    options = {name: config.getoption(f"muscle_{name}") for name in Flags._fields}
+    flags = Flags(**options)
+    invocation_dir = config.invocation_params.dir
+    path = find_file(config.rootpath, flags, invocation_dir)
+    if path is None:
+        return None
+    from pytest_muscle.settings import read_settings
+
+    return read_settings(path, flags, invocation_dir=invocation_dir)
 
 
 def _progress(config: pytest.Config) -> Progress:
     """Return progress on the terminal; silent in workers of pytest-xdist and with -q."""
+    from pytest_muscle.progress import Progress
+
     if hasattr(config, "workerinput") or config.get_verbosity() < 0:
         return Progress(enabled=False)
     manager = config.pluginmanager.getplugin("capturemanager")

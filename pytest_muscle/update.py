@@ -145,12 +145,6 @@ class ModelUpdate:
         lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}")
         return lines
 
-    def release(self) -> None:
-        """Take all models out of memory."""
-        for key, made in self._made.items():
-            if key[0] == "base":
-                made.release()
-
     def _once(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
         if key not in self._made:
             self._made[key] = make()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,14 +156,110 @@ dtype = "float32"
 """
 
 
-@pytest.fixture
-def tiny_project(pytester: pytest.Pytester, tiny_models: Path) -> pytest.Pytester:
-    """A project in pytester's directory: muscle.toml, data, two tiny models."""
+def write_tiny_project(directory: Path, models: Path) -> None:
+    """Write muscle.toml, train and evaluation data of the tiny project."""
     rows = colour_rows(100, 7)
-    write_jsonl(pytester.path / "data" / "train.jsonl", rows[:60])
-    write_jsonl(pytester.path / "data" / "eval.jsonl", rows[60:])
-    (pytester.path / "muscle.toml").write_text(
-        CONFIGURATION.format(models=tiny_models), encoding="utf-8"
-    )
+    write_jsonl(directory / "data" / "train.jsonl", rows[:60])
+    write_jsonl(directory / "data" / "eval.jsonl", rows[60:])
+    (directory / "muscle.toml").write_text(CONFIGURATION.format(models=models), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def trained_cache(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with all adapters of the tiny project, trained once for the session."""
+    from pytest_muscle import ModelUpdate, read_settings
+
+    directory = tmp_path_factory.mktemp("trained")
+    write_tiny_project(directory, tiny_models)
+    settings = read_settings(directory / "muscle.toml", invocation_dir=directory)
+    ModelUpdate(settings).flip_report("colours", "compat")
+    return directory / ".muscle_cache"
+
+
+@pytest.fixture
+def tiny_project(
+    pytester: pytest.Pytester, tiny_models: Path, trained_cache: Path
+) -> pytest.Pytester:
+    """A project in pytester's directory: muscle.toml, data, two tiny models; nothing trained.
+
+    It asks for the trained cache only so that everything heavy is imported in this process:
+    pytester drops modules that a run inside it imported, and half a transformers stays behind.
+    """
+    write_tiny_project(pytester.path, tiny_models)
     pytester.makeini("[pytest]\n")
     return pytester
+
+
+@pytest.fixture
+def trained_project(tiny_project: pytest.Pytester, trained_cache: Path) -> pytest.Pytester:
+    """The tiny project with all its adapters in the cache."""
+    shutil.copytree(trained_cache, tiny_project.path / ".muscle_cache")
+    return tiny_project
+
+
+@pytest.fixture(scope="session")
+def make_tiny_adapter() -> Callable[..., Path]:
+    """A function that saves a LoRA adapter with random weights for the model in a directory."""
+
+    def make(model: Path, directory: Path, seed: int, **settings: object) -> Path:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        network = AutoModelForCausalLM.from_pretrained(model)
+        options = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+        config = LoraConfig(**(options | settings), task_type="CAUSAL_LM")
+        peft_model = get_peft_model(network, config)
+        torch.manual_seed(seed)
+        for name, weights in peft_model.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(weights, std=0.2)
+        peft_model.save_pretrained(directory)
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def base_of() -> Callable[..., object]:
+    """A function that makes the `BaseModel` of a directory, on the CPU, in float32."""
+
+    def make(directory: Path, **settings: object) -> object:
+        import torch
+
+        from pytest_muscle.models import BaseModel, ModelSpec
+
+        kind = "gguf" if directory.suffix == ".gguf" else "directory"
+        spec = ModelSpec(name=directory.name, kind=kind, path=directory)
+        options = {"device": torch.device("cpu"), "dtype": torch.float32}
+        return BaseModel(spec, **(options | settings))
+
+    return make
+
+
+@pytest.fixture
+def colour_task(tmp_path: Path) -> Callable[..., object]:
+    """A function that makes a task of the colour questions, with a train set of a few rows."""
+
+    def make(examples: int = 20, seed: int = 3, **settings: object) -> object:
+        from pytest_muscle.settings import TaskSettings
+        from pytest_muscle.tasks import Task
+
+        write_jsonl(tmp_path / "train.jsonl", colour_rows(examples, seed))
+        write_jsonl(tmp_path / "eval.jsonl", colour_rows(10, seed + 1))
+        options = {
+            "kind": "multiple_choice",
+            "train": "train.jsonl",
+            "eval": "eval.jsonl",
+            "prompt": "Question: {{ question }}\nAnswer:",
+            "choices": "{{ options }}",
+            "gold": "{{ label }}",
+        }
+        return Task(
+            name="colours",
+            settings=TaskSettings(**(options | settings)),
+            root=tmp_path,
+            file="muscle.toml",
+        )
+
+    return make

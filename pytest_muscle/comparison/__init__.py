@@ -3,5 +3,15 @@
 from pytest_muscle.comparison.measures import MEASURES, find_measure
 from pytest_muscle.comparison.pairs import AnswerPairs
 from pytest_muscle.comparison.report import Flip, FlipReport, compare
+from pytest_muscle.comparison.slices import SliceFlips, slice_flips
 
-__all__ = ["MEASURES", "AnswerPairs", "Flip", "FlipReport", "compare", "find_measure"]
+__all__ = [
+    "MEASURES",
+    "AnswerPairs",
+    "Flip",
+    "FlipReport",
+    "SliceFlips",
+    "compare",
+    "find_measure",
+    "slice_flips",
+]

@@ -51,7 +51,8 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
         fast = torch.cuda.get_device_capability(device)[0] >= 8
         return torch.bfloat16 if fast or torch.version.hip else torch.float16
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
+        capabilities = getattr(torch.cpu, "get_capabilities", None)  # newer than torch 2.6
+        able = capabilities() if capabilities else {}
         fast = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
         return torch.bfloat16 if fast else torch.float32
     return torch.float32

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.loading import load_network, load_tokenizer
 from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
-from pytest_muscle.models.spec import ModelSpec, first_line
+from pytest_muscle.models.spec import ModelSpec, check_adapter, first_line
 from pytest_muscle.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -66,16 +66,27 @@ class BaseModel:
         Raises:
             ModelError: If model or adapter cannot be loaded.
         """
+        yield self.activate(adapter)
+
+    def activate(self, adapter: Path | None) -> nn.Module:
+        """Return the network, in evaluation mode, with one adapter active or none.
+
+        It stays so until the next call.
+
+        Raises:
+            ModelError: If model or adapter cannot be loaded.
+        """
         if adapter is not None:
             peft = self.attach(adapter)
+            tuner: Any = peft.base_model
+            tuner.enable_adapter_layers()
             peft.set_adapter(self._names[adapter], inference_mode=True)
-            peft.eval()
-            yield peft
-        elif self._peft is not None:
-            with self._peft.disable_adapter():
-                yield self._peft
-        else:
-            yield self.network
+            return peft.eval()
+        if self._peft is None:
+            return self.network
+        tuner = self._peft.base_model
+        tuner.disable_adapter_layers()
+        return self._peft.eval()
 
     def attach(self, adapter: Path) -> PeftModel:
         """Load an adapter onto the base, if it is not there, and return the PEFT model.
@@ -87,6 +98,7 @@ class BaseModel:
 
         if adapter in self._names and self._peft is not None:
             return self._peft
+        check_adapter(adapter, str(adapter), self.spec.where)
         name = f"adapter{len(self._names)}"
         network = self.network
         try:
@@ -98,9 +110,16 @@ class BaseModel:
                 self._peft = PeftModel.from_pretrained(
                     network, str(adapter), adapter_name=name, **options
                 )
-            else:
-                self._peft.load_adapter(str(adapter), name, **options)
+            # For the first adapter a second time: only this says which weights did not fit.
+            loaded = self._peft.load_adapter(str(adapter), name, **options)
+            missing = [key for key in loaded.missing_keys if f".{name}." in key]
+            if missing or loaded.unexpected_keys:
+                raise ValueError(
+                    f"{len(missing)} weights of the model's layers are not in it, and "
+                    f"{len(loaded.unexpected_keys)} of its own have no layer"
+                )
         except Exception as error:
+            self.release()  # layers of the adapter may be on the network already
             raise ModelError(
                 f"adapter {adapter} cannot be put on model {self.spec.name!r}: {first_line(error)}",
                 where=self.spec.where,
@@ -150,10 +169,7 @@ class LanguageModel:
 
         Other models on the same base switch the active adapter: ask for it again after them.
         """
-        if self.adapter is None:
-            return self.base.network
-        with self.base.using(self.adapter) as network:
-            return network
+        return self.base.activate(self.adapter)
 
     def describe(self) -> str:
         """Return what it is in a few words."""

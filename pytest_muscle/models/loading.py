@@ -10,7 +10,7 @@ from pytest_muscle.errors import ModelError
 from pytest_muscle.models.spec import ModelSpec, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +30,9 @@ def load_network(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> P
         options = {**_source(spec), "dtype": dtype, "trust_remote_code": spec.trust_remote_code}
         if spec.kind != "gguf":
             options["use_safetensors"] = True
-        network: Any = AutoModelForCausalLM.from_pretrained(**options)
+        model: Any = AutoModelForCausalLM
+        network, loaded = model.from_pretrained(**options, output_loading_info=True)
+        _refuse_missing(spec, loaded["missing_keys"])
         network.requires_grad_(False)
         network.eval()
         return network.to(device)  # type: ignore[no-any-return]
@@ -45,13 +47,15 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     with _quiet(), _explained(spec, "the tokenizer"):
+        source = _source(spec)
         if spec.tokenizer is not None:
-            return AutoTokenizer.from_pretrained(
-                spec.tokenizer, trust_remote_code=spec.trust_remote_code
-            )
-        return AutoTokenizer.from_pretrained(
-            **_source(spec), trust_remote_code=spec.trust_remote_code
+            source = {"pretrained_model_name_or_path": spec.tokenizer}
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            **source, trust_remote_code=spec.trust_remote_code
         )
+        if not tokenizer.vocab_size:  # for some models transformers makes up an empty one
+            raise ValueError("its vocabulary is empty: the tokenizer's files are missing")
+        return tokenizer  # type: ignore[no-any-return]
 
 
 def _source(spec: ModelSpec) -> dict[str, Any]:
@@ -79,10 +83,23 @@ def _refuse_pickles(spec: ModelSpec) -> None:
     raise ModelError(f"{directory} has no *.safetensors file", where=spec.where)
 
 
+def _refuse_missing(spec: ModelSpec, missing: Iterable[str]) -> None:
+    """Raise where the files lack weights: transformers would make them up at random."""
+    names = sorted(missing)
+    if names:
+        raise ModelError(
+            f"the model {spec.name!r} lacks {len(names)} of its weights (first: {names[0]})",
+            where=spec.where,
+            hint="save it whole: the configuration asks for more layers than the files have",
+        )
+
+
 @contextmanager
 def _explained(spec: ModelSpec, what: str) -> Iterator[None]:
     try:
         yield
+    except ModelError:
+        raise
     except ImportError as error:
         raise ModelError(
             f"{what} {spec.name!r} needs a package that is not installed: {first_line(error)}",
@@ -90,16 +107,26 @@ def _explained(spec: ModelSpec, what: str) -> Iterator[None]:
             hint="for .gguf files: pip install 'pytest-muscle[gguf]'",
         ) from error
     except Exception as error:
-        remote = "trust_remote_code" in str(error)
         raise ModelError(
             f"{what} {spec.name!r} cannot be loaded: {first_line(error)}",
             where=spec.where,
-            hint=(
-                "it comes with Python code of its own: read it, then set trust_remote_code = true"
-                if remote
-                else "is it a causal language model, saved whole, and is its revision right?"
-            ),
+            hint=_advice(spec, str(error)),
         ) from error
+
+
+def _advice(spec: ModelSpec, text: str) -> str:
+    from huggingface_hub import constants
+
+    if "trust_remote_code" in text:
+        return "it comes with Python code of its own: read it, then set trust_remote_code = true"
+    if spec.kind == "hub" and constants.HF_HUB_OFFLINE:
+        return (
+            "the hub is switched off (HF_HUB_OFFLINE) and no whole copy is stored here: fetch it "
+            "once with the network on, or name a local directory"
+        )
+    if spec.kind == "hub":
+        return "check the name, the revision and the network; it must have safetensors weights"
+    return "is it a causal language model, saved whole, with its tokenizer?"
 
 
 @contextmanager

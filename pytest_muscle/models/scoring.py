@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_muscle.errors import ModelError
 from pytest_muscle.models.encoding import EncodedPair, encode_pairs
 from pytest_muscle.progress import SILENT, Progress
 
@@ -74,7 +75,8 @@ def score_loglikelihoods(
         One tuple per request, one log-likelihood in nats per continuation.
 
     Raises:
-        ModelError: If a continuation has no token of its own.
+        ModelError: If a continuation has no token of its own or is longer than the model takes,
+            or if not even one sequence fits into memory.
     """
     pairs = encode_pairs(
         tokenizer,
@@ -84,7 +86,7 @@ def score_loglikelihoods(
             for continuation in request.continuations
         ],
     )
-    rows = _unique_rows(_fit(pairs, _max_length(network)))
+    rows = _unique_rows(_fit(pairs, longest_sequence(network)))
     device = next(network.parameters()).device
     budget = AUTO_BATCH_TOKENS[device.type] if batch_tokens == "auto" else batch_tokens
     vocabulary = _vocabulary(network)
@@ -102,7 +104,8 @@ def _vocabulary(network: nn.Module) -> int:
     return int(model.get_output_embeddings().weight.shape[0])
 
 
-def _max_length(network: nn.Module) -> int | None:
+def longest_sequence(network: nn.Module) -> int | None:
+    """Return the most tokens that the model takes, or none if it does not say."""
     config: Any = network.config
     length = getattr(config.get_text_config(), "max_position_embeddings", None)
     return length if isinstance(length, int) and length > 1 else None
@@ -110,6 +113,9 @@ def _max_length(network: nn.Module) -> int | None:
 
 def _fit(pairs: Sequence[EncodedPair], longest: int | None) -> list[EncodedPair]:
     """Cut prompts from the left where a sequence is longer than the model takes.
+
+    Raises:
+        ModelError: If a continuation alone is longer.
 
     Source: lm-evaluation-harness does the same.
     """
@@ -119,9 +125,15 @@ def _fit(pairs: Sequence[EncodedPair], longest: int | None) -> list[EncodedPair]
     cut = 0
     for pair in pairs:
         surplus = len(pair.tokens) - (longest + 1)
+        if surplus >= pair.start:
+            raise ModelError(
+                f"an option of {len(pair.tokens) - pair.start} tokens is longer than the "
+                f"{longest} that the model takes",
+                hint="shorten the data's options, or use a model with a longer context",
+            )
         if surplus > 0:
             cut += 1
-            pair = EncodedPair(pair.tokens[surplus:], max(pair.start - surplus, 1))
+            pair = EncodedPair(pair.tokens[surplus:], pair.start - surplus)
         fitted.append(pair)
     if cut:
         warnings.warn(
@@ -165,9 +177,12 @@ def _score_batch(network: nn.Module, batch: list[_Row], results: list[float]) ->
 
     try:
         _run_batch(network, batch, results)
-    except torch.OutOfMemoryError:
+    except torch.OutOfMemoryError as error:
         if len(batch) == 1:
-            raise
+            raise ModelError(
+                f"out of memory while scoring one sequence of {len(batch[0].tokens)} tokens",
+                hint="set run.dtype = 'bfloat16', shorten the prompts, or use a larger device",
+            ) from error
         middle = len(batch) // 2
     else:
         return

@@ -47,6 +47,16 @@ class ModelSpec:
         Raises:
             ModelError: If a hub id's commit cannot be found out.
         """
+        own = self._own_facts(digests)
+        if self.tokenizer is None:
+            return own
+        directory = Path(self.tokenizer)
+        if not directory.is_dir():
+            return {**own, "tokenizer": {"hub": self.tokenizer}}
+        files = digests.of(_model_files(directory), directory)
+        return {**own, "tokenizer": {"files": files}}
+
+    def _own_facts(self, digests: FileDigests) -> dict[str, Any]:
         if self.path is None:
             return {"hub": self.name, "commit": hub_commit(self.name, self.revision, self.where)}
         if self.kind == "gguf":
@@ -103,10 +113,12 @@ def adapter_directory(name: str, root: Path, revision: str | None, where: str) -
     """Return the local directory of an adapter, fetched from the hub if it is a hub id.
 
     Raises:
-        ModelError: If it cannot be fetched or has no safetensors weights.
+        ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
     """
     if is_path(name, root):
-        return (root / Path(name).expanduser()).resolve()
+        path = (root / Path(name).expanduser()).resolve()
+        check_adapter(path, name, where)
+        return path
     import huggingface_hub
 
     try:
@@ -123,13 +135,26 @@ def adapter_directory(name: str, root: Path, revision: str | None, where: str) -
             f"{first_line(error)}",
             where=where,
         ) from error
-    if not (path / "adapter_model.safetensors").is_file():
-        raise ModelError(
-            f"adapter {name!r} has no adapter_model.safetensors",
-            where=where,
-            hint="pickled weights are not loaded",
-        )
+    check_adapter(path, name, where)
     return path
+
+
+def check_adapter(path: Path, name: str, where: str | None) -> None:
+    """Check that a directory is a PEFT adapter with safetensors weights.
+
+    Raises:
+        ModelError: If it is not; it says which file is missing.
+    """
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (path / file).is_file():
+            pickled = (path / "adapter_model.bin").is_file()
+            raise ModelError(
+                f"adapter {name!r} has no {file}",
+                where=where,
+                hint="pickles can run code and are not loaded: save the adapter as safetensors"
+                if pickled
+                else "an adapter is a directory written by PEFT's save_pretrained",
+            )
 
 
 def adapter_facts(path: Path, digests: FileDigests) -> dict[str, Any]:
@@ -139,9 +164,18 @@ def adapter_facts(path: Path, digests: FileDigests) -> dict[str, Any]:
 
 
 def adapter_rank(path: Path) -> int | None:
-    """Return the LoRA rank of a stored adapter, or none if it is no LoRA adapter."""
-    config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-    rank = config.get("r")
+    """Return the LoRA rank of a stored adapter, or none if it is no LoRA adapter.
+
+    Raises:
+        ModelError: If its configuration cannot be read.
+    """
+    try:
+        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        rank = config.get("r")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"adapter_config.json cannot be read: {first_line(error)}", where=str(path)
+        ) from error
     return rank if isinstance(rank, int) else None
 
 

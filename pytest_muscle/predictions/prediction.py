@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,6 @@ from pytest_muscle.errors import PredictionsError
 
 if TYPE_CHECKING:
     from pytest_muscle.tasks.example import Example
-
-MANIFEST_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +63,18 @@ class Predictions:
     def __post_init__(self) -> None:
         if not self.rows:
             raise PredictionsError(
-                "a table of predictions needs at least one row", where=self.task, hint=None
+                "a table of predictions needs at least one row",
+                where=self.task,
+                hint="give it at least one example",
             )
         seen: dict[Hashable, int] = {}
         for number, row in enumerate(self.rows):
+            if not _is_id(row.id):
+                raise PredictionsError(
+                    f"{row.id!r} in row {number} is not an id",
+                    where=self.task,
+                    hint="ids are strings, numbers or tuples of them",
+                )
             if row.id in seen:
                 raise PredictionsError(
                     f"id {row.id!r} stands twice, in rows {seen[row.id]} and {number}",
@@ -111,7 +116,7 @@ class Predictions:
         Raises:
             PredictionsError: If the lists differ in length, are empty, or an id stands twice.
         """
-        columns = [list(ids), list(answers), list(gold)]
+        columns = [[_plain(value) for value in column] for column in (ids, answers, gold)]
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             raise PredictionsError(
@@ -124,124 +129,70 @@ class Predictions:
                 id=id_,
                 answer=answer,
                 gold=right,
-                correct=bool(answer == right),
-                score=float(answer == right),
+                correct=correct,
+                score=float(correct),
             )
-            for id_, answer, right in zip(*columns, strict=True)
+            for id_, answer, right, correct in zip(
+                *columns, _agree(*columns, where=task), strict=True
+            )
         )
         return cls(rows=rows, task=task, model=model)
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSONL to `path` and its manifest to `path` + `.manifest.json`.
 
-        Both files appear whole or not at all; the table comes last.
-        """
-        from pytest_muscle.atomic import write_text
+        Each file appears whole or not at all. The manifest holds the table's digest, so that the
+        one never passes for the other's.
 
-        path = Path(path)
-        lines = []
-        for row in self.rows:
-            record = {
-                "id": row.id,
-                "answer": row.answer,
-                "gold": row.gold,
-                "correct": row.correct,
-                "score": row.score,
-                "loglikelihoods": row.loglikelihoods,
-                "digest": row.digest,
-            }
-            try:
-                lines.append(json.dumps(record, ensure_ascii=False))
-            except TypeError as error:
-                raise PredictionsError(
-                    f"example {row.id!r} cannot be written as JSON: {error}",
-                    where=str(path),
-                    hint="ids and answers that are strings or numbers can be saved",
-                ) from error
-        manifest = {
-            "format": MANIFEST_FORMAT,
-            "n": len(self.rows),
-            "task": self.task,
-            "model": self.model,
-            "facts": dict(self.facts),
-        }
-        write_text(_manifest_path(path), json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        write_text(path, "\n".join(lines) + "\n")
+        Raises:
+            PredictionsError: If a row would not come back as it is, or the files cannot be
+                written.
+        """
+        from pytest_muscle.predictions.jsonl import write_table
+
+        write_table(
+            Path(path), self.rows, {"task": self.task, "model": self.model, "facts": self.facts}
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
         """Read a table that `save` wrote.
 
         Raises:
-            PredictionsError: If a file is missing or a line is not a prediction.
+            PredictionsError: If a file is missing, a line is not a prediction, or the table is
+                not the one that its manifest was written for; it names file and line.
         """
-        path = Path(path)
-        manifest = _read_manifest(_manifest_path(path))
+        from pytest_muscle.predictions.jsonl import read_table
+
+        rows, manifest = read_table(Path(path))
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PredictionsError(f"cannot be read: {error}", where=str(path)) from error
-        rows = tuple(
-            _read_row(line, f"{path}:{number}")
-            for number, line in enumerate(text.split("\n"), start=1)
-            if line.strip()
-        )
-        if manifest.get("n") != len(rows):
+            return cls(rows=rows, **manifest)
+        except PredictionsError as error:
+            raise PredictionsError(error.problem, where=str(path), hint=error.hint) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy or torch scalar as Python's own, which is hashable and is JSON."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _is_id(value: Any) -> bool:
+    try:
+        hash(value)
+        return value is not None and bool(value == value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _agree(
+    ids: list[Any], answers: list[Any], gold: list[Any], *, where: str | None
+) -> Iterator[bool]:
+    for id_, answer, right in zip(ids, answers, gold, strict=True):
+        try:
+            yield bool(answer == right)
+        except Exception as error:
             raise PredictionsError(
-                f"has {len(rows)} rows where its manifest counts {manifest.get('n')}",
-                where=str(path),
-                hint="the file is cut short or was edited: record the predictions again",
-            )
-        return cls(
-            rows=rows,
-            task=manifest.get("task"),
-            model=manifest.get("model"),
-            facts=manifest.get("facts") or {},
-        )
-
-
-def _manifest_path(path: Path) -> Path:
-    return path.with_name(path.name + ".manifest.json")
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PredictionsError(f"cannot be read: {error}", where=str(path)) from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
-        raise PredictionsError("is not a manifest of predictions", where=str(path))
-    if manifest["format"] > MANIFEST_FORMAT:
-        raise PredictionsError(
-            f"has format {manifest['format']}; this version reads up to {MANIFEST_FORMAT}",
-            where=str(path),
-            hint="update pytest-muscle",
-        )
-    return manifest
-
-
-def _read_row(line: str, where: str) -> Prediction:
-    try:
-        record = json.loads(line)
-        loglikelihoods: Sequence[float] | None = record.get("loglikelihoods")
-        return Prediction(
-            id=record["id"],
-            answer=record["answer"],
-            gold=record["gold"],
-            correct=_expect(record["correct"], bool),
-            score=float(record["score"]),
-            loglikelihoods=(
-                None if loglikelihoods is None else tuple(float(value) for value in loglikelihoods)
-            ),
-            digest=record.get("digest"),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PredictionsError(
-            f"is not a prediction ({type(error).__name__}: {error})", where=where
-        ) from error
-
-
-def _expect(value: Any, kind: type[bool]) -> bool:
-    if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, found {value!r}")
-    return value
+                f"the answer to example {id_!r} cannot be compared with its gold answer: {error}",
+                where=where,
+                hint="give answers as texts, numbers or lists of them, not as arrays",
+            ) from error

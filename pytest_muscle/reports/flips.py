@@ -75,7 +75,7 @@ def render_failure(
         flips_shown: How many flips to show at most; none shows all of them, with full ids.
     """
     newer = "new" if before is None else "compat"
-    task = f"task {_printable(report.task)!r}: " if report.task else ""
+    task = f"task {report.task!r}: " if report.task else ""
     sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
     flips = _flips(report, newer, flips_shown)
     return "\n\n".join([f"{task}{sentences}.", _table(report, checks, before), flips])

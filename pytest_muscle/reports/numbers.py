@@ -6,7 +6,7 @@ import math
 
 
 def percent(rate: float, decimals: int = 2, unit: str = " %") -> str:
-    """Return a rate (a fraction) in per cent: `0.036` is "3.60 %"; what is not finite is "undefined"."""
+    """Return a fraction in per cent: 0.036 is "3.60 %"; what is not finite is "undefined"."""
     if not math.isfinite(rate):
         return "undefined"
     return f"{100 * rate:z.{decimals}f}{unit}".replace("-", "−")

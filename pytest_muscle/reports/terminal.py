@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.reports.flips import shorten
 from pytest_muscle.reports.numbers import percent
+from pytest_muscle.reports.slices import SliceSummary
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
@@ -38,6 +39,7 @@ class TaskSummary:
         inconsistency: Inconsistency rate, old to new.
         mcnemar_p: Exact McNemar test of negative against positive flips, old to new.
         verdict: "passed", "FAILED" or empty.
+        slices: Groups of examples by the columns that `slices` names.
     """
 
     task: str
@@ -53,6 +55,7 @@ class TaskSummary:
     inconsistency: float
     mcnemar_p: float
     verdict: str = ""
+    slices: tuple[SliceSummary, ...] = ()
 
     @property
     def nfr_change(self) -> float | None:
@@ -64,6 +67,7 @@ class TaskSummary:
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a dictionary of JSON values."""
         values = dataclasses.asdict(self)
+        values["slices"] = [list(group) for group in self.slices]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
@@ -76,11 +80,16 @@ class TaskSummary:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
+        fields["slices"] = tuple(SliceSummary(*group) for group in values.get("slices", ()))
         return cls(**fields)
 
 
 def summarise(
-    task: str, report: FlipReport, compat_report: FlipReport | None = None, verdict: str = ""
+    task: str,
+    report: FlipReport,
+    compat_report: FlipReport | None = None,
+    verdict: str = "",
+    slices: tuple[SliceSummary, ...] = (),
 ) -> TaskSummary:
     """Return what a task's comparison came to.
 
@@ -89,6 +98,7 @@ def summarise(
         report: Old against new.
         compat_report: Old against compat, where there is a compat adapter.
         verdict: In a word.
+        slices: Groups of examples.
     """
     compat = compat_report
     return TaskSummary(
@@ -105,6 +115,7 @@ def summarise(
         inconsistency=report.inconsistency_rate,
         mcnemar_p=report.mcnemar_p,
         verdict=verdict,
+        slices=slices,
     )
 
 

@@ -1,26 +1,46 @@
-"""What the user configured: muscle.toml, `[tool.muscle]` and flags; nothing else reads those."""
+"""What the user configured: muscle.toml, `[tool.muscle]` and flags; nothing else reads those.
 
-from pytest_muscle.settings.file import find_file, read_settings
-from pytest_muscle.settings.flags import Flags
-from pytest_muscle.settings.keys import (
-    CompatSettings,
-    GateSettings,
-    ModelSettings,
-    RecipeSettings,
-    RunSettings,
-    Settings,
-    TaskSettings,
-)
+Names load on first use: a pytest run without muscle.toml does not pay for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_muscle.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pytest_muscle.settings.file import read_settings
+    from pytest_muscle.settings.keys import (
+        CompatSettings,
+        GateSettings,
+        ModelSettings,
+        RecipeSettings,
+        RunSettings,
+        Settings,
+        TaskSettings,
+    )
+
+_HOMES = {
+    "CompatSettings": "keys",
+    "GateSettings": "keys",
+    "ModelSettings": "keys",
+    "RecipeSettings": "keys",
+    "RunSettings": "keys",
+    "Settings": "keys",
+    "TaskSettings": "keys",
+    "read_settings": "file",
+}
 
 __all__ = [
     "CompatSettings",
-    "Flags",
     "GateSettings",
     "ModelSettings",
     "RecipeSettings",
     "RunSettings",
     "Settings",
     "TaskSettings",
-    "find_file",
     "read_settings",
 ]
+
+__getattr__ = lazy_names(__name__, _HOMES)

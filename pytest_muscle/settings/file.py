@@ -1,4 +1,4 @@
-"""Finding and reading muscle.toml or `[tool.muscle]`, and laying the flags over it."""
+"""Reading muscle.toml or `[tool.muscle]`, and laying the flags over it."""
 
 from __future__ import annotations
 
@@ -19,42 +19,11 @@ from pytest_muscle.settings.keys import (
     Settings,
     TaskSettings,
 )
-from pytest_muscle.settings.locations import check_locations, is_path
-from pytest_muscle.settings.table import read_table
+from pytest_muscle.settings.locations import check_locations, existing, is_path
+from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.table import join, read_table, show
 
-NAME = "muscle.toml"
 TABLES = ("old", "new", "tasks", "gate", "adapter", "compat", "run")
-
-
-def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
-    """Return the configuration file: `--muscle-config`, muscle.toml, pyproject.toml, or none.
-
-    Args:
-        rootdir: pytest's root directory.
-        flags: The command line.
-        invocation_dir: Where pytest was started; `--muscle-config` is relative to it.
-
-    Raises:
-        ConfigurationError: If the file that `--muscle-config` names does not exist.
-    """
-    if flags.config is not None:
-        path = (invocation_dir / Path(flags.config).expanduser()).resolve()
-        if path.is_dir():
-            path = path / NAME
-        if not path.is_file():
-            raise ConfigurationError(
-                f"no such file: {path}",
-                where="--muscle-config",
-                hint="name a muscle.toml, a pyproject.toml with [tool.muscle], or their folder",
-            )
-        return path
-    path = rootdir / NAME
-    if path.is_file():
-        return path
-    path = rootdir / "pyproject.toml"
-    if path.is_file() and b"tool.muscle" in path.read_bytes():
-        return path
-    return None
 
 
 def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -> Settings:  # noqa: B008
@@ -68,13 +37,17 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     for key in raw:
         if key not in TABLES:
             raise ConfigurationError(
-                "unknown key", where=f"{file}: {key}", hint=nearest(str(key), TABLES)
+                "unknown key", where=f"{file}: {join('', key)}", hint=nearest(key, TABLES)
             )
+    if flags.limit is not None and flags.limit < 1:
+        raise ConfigurationError(f"must be at least 1, found {flags.limit}", where="--muscle-limit")
     run = dict(_table(raw, "run", file))
     if flags.device is not None:
         run["device"] = flags.device
     if flags.cache is not None:
-        run["cache"] = str(invocation_dir.resolve() / Path(flags.cache).expanduser())
+        if not flags.cache:
+            raise ConfigurationError("is empty", where="--muscle-cache", hint="name a directory")
+        run["cache"] = str(local_path(flags.cache, invocation_dir))
     gate = _table(raw, "gate", file)
     adapter = _table(raw, "adapter", file)
     settings = Settings(
@@ -88,7 +61,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         ),
         run=read_table(RunSettings, run, file=file, key="run"),
         tasks={
-            str(name): _task(name, table, gate, file)
+            name: _task(name, table, gate, file)
             for name, table in _table(raw, "tasks", file).items()
         },
         limit=flags.limit,
@@ -96,34 +69,45 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     )
     settings = replace(
         settings,
-        old=_override(settings.old, flags.old, "--muscle-old", invocation_dir),
-        new=_override(settings.new, flags.new, "--muscle-new", invocation_dir),
+        old=_override(settings.old, flags.old, "--muscle-old", settings.root, invocation_dir),
+        new=_override(settings.new, flags.new, "--muscle-new", settings.root, invocation_dir),
     )
-    check_locations(settings)
+    check_locations(settings, flags=_named_by(flags))
     return settings
+
+
+def _named_by(flags: Flags) -> dict[str, str]:
+    """Return the flags that replace something of the file, by what they replace."""
+    keys = ("old", "new", "cache")
+    return {key: f"--muscle-{key}" for key in keys if getattr(flags, key) is not None}
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
     try:
-        with path.open("rb") as file:
-            raw: Any = tomllib.load(file)
+        raw: Any = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"is not valid TOML: {error}", where=str(path)) from error
     if path.name != "pyproject.toml":
         return raw  # type: ignore[no-any-return]
     table = raw.get("tool", {})
     table = table.get("muscle") if isinstance(table, Mapping) else None
     if not isinstance(table, Mapping):
-        raise ConfigurationError("has no [tool.muscle] table", where=str(path))
+        raise ConfigurationError(
+            "has no [tool.muscle] table",
+            where=str(path),
+            hint="write [tool.muscle.old], [tool.muscle.new], … or name a muscle.toml",
+        )
     return table
 
 
-def _table(raw: Mapping[str, Any], key: str, file: str) -> Mapping[str, Any]:
+def _table(raw: Mapping[str, Any], key: str, file: str, *, parent: str = "") -> Mapping[str, Any]:
     table = raw.get(key, {})
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"expected a table, found {table!r}", where=f"{file}: {key}")
+        raise ConfigurationError(
+            f"expected a table, found {show(table)}", where=f"{file}: {join(parent, key)}"
+        )
     return table
 
 
@@ -132,16 +116,21 @@ def _model(raw: Mapping[str, Any], key: str, file: str) -> ModelSettings | None:
 
 
 def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSettings:
-    key = f"tasks.{name}"
+    key = join("tasks", name)
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"expected a table, found {table!r}", where=f"{file}: {key}")
-    if not str(name).isprintable() or any(sign in str(name) for sign in "[]/\\"):
+        raise ConfigurationError(
+            f"expected a table, found {show(table)}",
+            where=f"{file}: {key}",
+            hint="a task is a table of its own: [tasks.NAME]",
+        )
+    if not _usable_as_name(name):
         raise ConfigurationError(
             "a task's name is part of test ids and file names",
             where=f"{file}: {key}",
-            hint="leave out brackets, slashes and control characters",
+            hint="give it at most 100 characters, no brackets, slashes or control characters, "
+            "and no space or dot at its ends",
         )
-    own = _table(table, "gate", f"{file}: {key}")
+    own = _table(table, "gate", file, parent=key)
     rest = {inner: value for inner, value in table.items() if inner != "gate"}
     return replace(
         read_table(TaskSettings, rest, file=file, key=key),
@@ -149,18 +138,28 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
     )
 
 
+def _usable_as_name(name: str) -> bool:
+    return (
+        0 < len(name) <= 100
+        and name.isprintable()
+        and not any(sign in name for sign in "[]/\\")
+        and name == name.strip(" .")
+    )
+
+
 def _override(
-    settings: ModelSettings | None, value: str | None, flag: str, invocation_dir: Path
+    settings: ModelSettings | None, value: str | None, flag: str, root: Path, invocation_dir: Path
 ) -> ModelSettings | None:
-    """Return the model that a flag names: it replaces the file's model, revision and adapter."""
+    """Return the model that a flag names: it replaces all of the file's table.
+
+    A local path is relative to where pytest was started. One that is there only beside the
+    configuration file is refused, so that it is not taken for a hub id.
+    """
     if value is None:
         return settings
     if not value:
         raise ConfigurationError("is empty", where=flag, hint="name a directory or a hub id")
-    if is_path(value, invocation_dir):
-        path = (invocation_dir / Path(value).expanduser()).resolve()
-        if not path.exists():
-            raise ConfigurationError(f"no such file or directory: {path}", where=flag)
-        return ModelSettings(model=str(path))
+    if is_path(value, invocation_dir) or is_path(value.partition("@")[0], root):
+        return ModelSettings(model=str(existing(value, invocation_dir, flag)))
     name, _, revision = value.partition("@")
     return ModelSettings(model=name, revision=revision or None)

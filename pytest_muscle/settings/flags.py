@@ -1,13 +1,19 @@
-"""The `--muscle-*` flags, as plain strings, which go before the file's values."""
+"""The `--muscle-*` flags, as plain strings, and the file they or pytest's rootdir point to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_muscle.errors import ConfigurationError
+from pytest_muscle.settings.paths import local_path
+
+NAME = "muscle.toml"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flags:
-    """Values of the command line; none where a flag was not given.
+class Flags(NamedTuple):
+    """Values of the command line, which go before the file's; none where a flag was not given.
 
     Paths are relative to the directory where pytest was started.
     """
@@ -20,7 +26,52 @@ class Flags:
     cache: str | None = None
     no_train: bool = False
 
-    @property
-    def given(self) -> bool:
-        """Whether any flag was given."""
-        return self != Flags()
+
+def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
+    """Return the configuration file: `--muscle-config`, muscle.toml, pyproject.toml, or none.
+
+    Args:
+        rootdir: pytest's root directory.
+        flags: The command line.
+        invocation_dir: Where pytest was started; `--muscle-config` is relative to it.
+
+    Raises:
+        ConfigurationError: If the file that `--muscle-config` names does not exist.
+    """
+    if flags.config is not None:
+        given = local_path(flags.config, invocation_dir)
+        folder = os.path.isdir(given) and flags.config != ""
+        path = _in_folder(given) if folder else given
+        if path is None or not os.path.isfile(path):
+            raise ConfigurationError(
+                f"there is no {NAME} in {given}" if folder else f"no such file: {given}",
+                where="--muscle-config",
+                hint="name a muscle.toml, a pyproject.toml with [tool.muscle], or their folder",
+            )
+        return path
+    return _in_folder(rootdir)
+
+
+def _in_folder(folder: Path) -> Path | None:
+    path = folder / NAME
+    if path.is_file():
+        return path
+    path = folder / "pyproject.toml"
+    return path if path.is_file() and _has_table(path) else None
+
+
+def _has_table(path: Path) -> bool:
+    """Return whether a pyproject.toml has [tool.muscle]; most do not, at little cost."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    if b"muscle" not in content:
+        return False
+    import tomllib
+
+    try:
+        tool = tomllib.loads(content.decode("utf-8-sig")).get("tool")
+    except (ValueError, RecursionError):
+        return b"tool.muscle" in content  # whoever reads it says what is wrong
+    return isinstance(tool, dict) and "muscle" in tool

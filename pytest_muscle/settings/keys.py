@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_muscle.settings.paths import local_path
+
 Kind = Literal["multiple_choice", "classification"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -18,7 +20,8 @@ def _key(help_: str, default: Any = None, **limits: Any) -> Any:
     Args:
         help_: What the key means; README's table shows it.
         default: The default value.
-        limits: `minimum`, `maximum`, `above` for numbers; `path` for a path that must exist.
+        limits: `minimum`, `maximum`, `above`, `below` for numbers; `filled` for a text or list
+            that must not be empty.
     """
     metadata = {"help": help_, **limits}
     if isinstance(default, dict):
@@ -30,13 +33,18 @@ def _key(help_: str, default: Any = None, **limits: Any) -> Any:
 class ModelSettings:
     """`[old]` and `[new]`: one version of the model."""
 
-    model: str = _key("A directory, a hub id or a .gguf file")
-    revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit")
-    tokenizer: str | None = _key("Directory or hub id of the tokenizer, if it is not the model's")
-    adapter: str | None = _key(
-        "PEFT directory or hub id; left out: trained from the task's train set, if it has one"
+    model: str = _key("A directory, a hub id or a .gguf file", filled=True)
+    revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit", filled=True)
+    tokenizer: str | None = _key(
+        "Directory or hub id of the tokenizer, if it is not the model's", filled=True
     )
-    adapter_revision: str | None = _key("Commit, branch or tag of an adapter on the hub")
+    adapter: str | None = _key(
+        "PEFT directory or hub id; left out: trained from the task's train set, if it has one",
+        filled=True,
+    )
+    adapter_revision: str | None = _key(
+        "Commit, branch or tag of an adapter on the hub", filled=True
+    )
     trust_remote_code: bool = _key("Run Python code that comes with the model", False)
 
 
@@ -59,22 +67,26 @@ class TaskSettings:
     """`[tasks.NAME]`: what is asked."""
 
     kind: Kind = _key("multiple_choice or classification")
-    eval: str = _key("Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME")
-    train: str | None = _key("Training data of the task adapters and the compat adapter")
+    eval: str = _key(
+        "Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME", filled=True
+    )
+    train: str | None = _key(
+        "Training data of the task adapters and the compat adapter", filled=True
+    )
     prompt: str = _key("Jinja2 template over the data's columns")
     choices: tuple[str, ...] | str = _key(
-        'Templates of the options, or one "{{ column }}" that holds a list'
+        'Templates of the options, or one "{{ column }}" that holds a list', filled=True
     )
-    gold: str = _key("Template of the right option: its index (from 0) or its text")
+    gold: str = _key("Template of the right option: its index (from 0) or its text", filled=True)
     id: str | None = _key(
-        "Column of the example's id; left out: `id` if there is one, else content"
+        "Column of the example's id; left out: `id` if there is one, else content", filled=True
     )
     delimiter: str = _key("What stands between prompt and option", " ")
     metric: str = _key("acc, acc_norm or package.module:function", "acc")
     slices: tuple[str, ...] = _key("Columns whose values group examples in reports", ())
-    old_adapter: str | None = _key("Task adapter of the old model for this task alone")
-    new_adapter: str | None = _key("Task adapter of the new model for this task alone")
-    compat_adapter: str | None = _key("Compatibility adapter for this task alone")
+    old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
+    new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)
+    compat_adapter: str | None = _key("Compatibility adapter for this task alone", filled=True)
     gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
 
 
@@ -86,7 +98,7 @@ class RecipeSettings:
     alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
     dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
     target_modules: tuple[str, ...] | str = _key(
-        "Names of the layers that get LoRA weights", "all-linear"
+        "Names of the layers that get LoRA weights", "all-linear", filled=True
     )
     epochs: float = _key("Passes over the training part", 10.0, above=0)
     max_steps: int | None = _key("Stop after so many optimiser steps", minimum=1)
@@ -103,7 +115,7 @@ class RecipeSettings:
     validation_fraction: float = _key(
         "Share of the train set kept to choose the best epoch", 0.2, minimum=0, below=1
     )
-    seed: int = _key("Seed of initial weights, split and order", 0, minimum=0)
+    seed: int = _key("Seed of initial weights, split and order", 0, minimum=0, maximum=2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +125,12 @@ class CompatSettings(RecipeSettings):
     It starts from the new task adapter's weights, so rank, alpha and layers are that adapter's.
     """
 
-    adapter: str | None = _key("A finished compat adapter, PEFT directory or hub id: no training")
-    adapter_revision: str | None = _key("Commit, branch or tag of a compat adapter on the hub")
+    adapter: str | None = _key(
+        "A finished compat adapter, PEFT directory or hub id: no training", filled=True
+    )
+    adapter_revision: str | None = _key(
+        "Commit, branch or tag of a compat adapter on the hub", filled=True
+    )
     strategy: str = _key("Training objective by name, or package.module:function", "muscle")
     temperature: float = _key("Temperature T of the distillation", 2.0, above=0)
     distillation_weight: float = _key(
@@ -132,7 +148,7 @@ class RunSettings:
     device: Device = _key("auto: CUDA if there is one, else MPS, else CPU", "auto")
     dtype: Dtype = _key("auto: bfloat16 where the device is fast at it", "auto")
     batch_tokens: int | Literal["auto"] = _key("Tokens per scoring batch", "auto", minimum=1)
-    cache: str = _key("Directory of trained adapters and digests", ".muscle_cache")
+    cache: str = _key("Directory of trained adapters and digests", ".muscle_cache", filled=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +185,7 @@ class Settings:
 
     def resolve(self, path: str) -> Path:
         """Return a configured path as an absolute one."""
-        return (self.root / Path(path).expanduser()).resolve()
+        return local_path(path, self.root)
 
     @property
     def cache(self) -> Path:

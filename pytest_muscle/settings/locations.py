@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_muscle.errors import ConfigurationError, nearest
 from pytest_muscle.settings.keys import ModelSettings, Settings, TaskSettings
+from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.table import join
 
 DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 DATASETS_PREFIX = "datasets:"
@@ -19,62 +23,105 @@ def is_path(name: str, root: Path) -> bool:
     It is a path if it exists, looks like one (`./x`, `/x`, `~/x`, `a/b/c`, `x.gguf`), or if its
     first folder exists: `models/v1` beside a folder `models` is a mistyped path, not a hub id.
     """
-    path = root / Path(name).expanduser()
-    if path.exists() or name.startswith((".", "/", "~")) or name.endswith(".gguf"):
+    if name.startswith((".", "/", "~")) or name.endswith(".gguf"):
         return True
-    if not _HUB_ID.fullmatch(name):
+    if os.path.exists(local_path(name, root)) or not _HUB_ID.fullmatch(name):
         return True
     first, _, rest = name.partition("/")
-    return bool(rest) and (root / first).is_dir()
+    return bool(rest) and os.path.isdir(local_path(first, root))
 
 
-def check_locations(settings: Settings) -> None:
+def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = None) -> None:
     """Check every path that the settings name.
+
+    Args:
+        settings: What the user configured.
+        flags: The flag that named `old`, `new` or `cache`, where one did, for errors.
 
     Raises:
         ConfigurationError: For the first one that does not exist or is not what it should be.
     """
+    flags = flags or {}
     file = settings.path.name
     for key, model in (("old", settings.old), ("new", settings.new)):
         if model is not None:
-            _check_model(model, settings.root, f"{file}: {key}")
-    if settings.compat.adapter is not None:
-        _check_adapter(settings.compat.adapter, settings.root, f"{file}: compat.adapter")
+            _check_model(model, settings.root, f"{file}: {key}", flags.get(key))
+    _check_adapter(
+        settings.compat.adapter,
+        settings.compat.adapter_revision,
+        settings.root,
+        f"{file}: compat",
+    )
     for name, task in settings.tasks.items():
-        _check_task(task, settings.root, f"{file}: tasks.{name}")
+        _check_task(task, settings.root, f"{file}: {join('tasks', name)}")
+    if os.path.exists(settings.cache) and not os.path.isdir(settings.cache):
+        raise ConfigurationError(
+            f"{settings.cache} is not a directory",
+            where=flags.get("cache", f"{file}: run.cache"),
+        )
 
 
-def _check_model(model: ModelSettings, root: Path, where: str) -> None:
+def _check_model(model: ModelSettings, root: Path, table: str, flag: str | None) -> None:
+    where = flag or f"{table}.model"
     if is_path(model.model, root):
         if model.revision is not None:
             raise ConfigurationError(
                 "a revision belongs to a hub id, and the model is a local path",
-                where=f"{where}.revision",
+                where=flag or f"{table}.revision",
             )
-        path = _existing(model.model, root, f"{where}.model")
+        path = existing(model.model, root, where)
         if path.is_dir() and not (path / "config.json").is_file():
             raise ConfigurationError(
                 f"{path} has no config.json, so it is not a saved model",
-                where=f"{where}.model",
+                where=where,
                 hint="name the directory that save_pretrained wrote, or a .gguf file",
             )
-        if path.is_file() and path.suffix != ".gguf":
-            raise ConfigurationError(
-                f"{path} is neither a directory nor a .gguf file", where=f"{where}.model"
-            )
-    if model.adapter is not None:
-        _check_adapter(model.adapter, root, f"{where}.adapter")
-    if model.tokenizer is not None and is_path(model.tokenizer, root):
-        _existing(model.tokenizer, root, f"{where}.tokenizer")
-
-
-def _check_adapter(adapter: str, root: Path, where: str) -> None:
-    if not is_path(adapter, root):
+        if not path.is_dir() and path.suffix != ".gguf":
+            raise ConfigurationError(f"{path} is neither a directory nor a .gguf file", where=where)
+    else:
+        _refuse_at(model.model, where, "revision")
+    _check_adapter(model.adapter, model.adapter_revision, root, table)
+    if model.tokenizer is None:
         return
-    path = _existing(adapter, root, where)
+    if is_path(model.tokenizer, root):
+        existing(model.tokenizer, root, f"{table}.tokenizer")
+    else:
+        _refuse_at(model.tokenizer, f"{table}.tokenizer", None)
+
+
+def _refuse_at(name: str, where: str, key: str | None) -> None:
+    """Refuse `name@revision` in the file, where the revision has a key of its own."""
+    name, at, revision = name.partition("@")
+    if at:
+        raise ConfigurationError(
+            "a hub id has no @",
+            where=where,
+            hint=f'write "{name}" here, and {key} = "{revision}" beside it'
+            if key
+            else f'write "{name}"',
+        )
+
+
+def _check_adapter(
+    adapter: str | None, revision: str | None, root: Path, table: str, key: str = "adapter"
+) -> None:
+    where = f"{table}.{key}"
+    if adapter is None:
+        return
+    if not is_path(adapter, root):
+        _refuse_at(adapter, where, "adapter_revision" if key == "adapter" else None)
+        return
+    if revision is not None:
+        raise ConfigurationError(
+            "a revision belongs to a hub id, and the adapter is a local path",
+            where=f"{table}.adapter_revision",
+        )
+    path = existing(adapter, root, where)
     if not (path / "adapter_config.json").is_file():
         raise ConfigurationError(
-            f"{path} has no adapter_config.json, so it is not a PEFT adapter", where=where
+            f"{path} has no adapter_config.json, so it is not a PEFT adapter",
+            where=where,
+            hint="name the directory that PEFT's save_pretrained wrote",
         )
     if not (path / "adapter_model.safetensors").is_file():
         raise ConfigurationError(
@@ -84,31 +131,54 @@ def _check_adapter(adapter: str, root: Path, where: str) -> None:
         )
 
 
-def _check_task(task: TaskSettings, root: Path, where: str) -> None:
+def _check_task(task: TaskSettings, root: Path, table: str) -> None:
     for key in ("eval", "train"):
-        data = getattr(task, key)
-        if data is None or data.startswith(DATASETS_PREFIX):
-            continue
-        path = _existing(data, root, f"{where}.{key}")
-        if path.suffix not in DATA_SUFFIXES:
-            raise ConfigurationError(
-                f"{path.name} is of no known kind",
-                where=f"{where}.{key}",
-                hint=f"{nearest(path.suffix, DATA_SUFFIXES)} or {DATASETS_PREFIX}NAME",
-            )
+        data: str | None = getattr(task, key)
+        if data is not None:
+            _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):
-        adapter = getattr(task, key)
-        if adapter is not None:
-            _check_adapter(adapter, root, f"{where}.{key}")
+        _check_adapter(getattr(task, key), None, root, table, key)
 
 
-def _existing(name: str, root: Path, where: str) -> Path:
-    path = (root / Path(name).expanduser()).resolve()
-    if path.exists():
+def _check_data(data: str, root: Path, where: str) -> None:
+    if data.startswith(DATASETS_PREFIX):
+        name = re.split("[@#]", data.removeprefix(DATASETS_PREFIX))[0]
+        if not name:
+            raise ConfigurationError(
+                "names no data set", where=where, hint="write datasets:owner/name#split"
+            )
+        first, _, rest = name.partition("/")
+        if name.startswith((".", "/", "~")) or (rest and os.path.isdir(local_path(first, root))):
+            existing(name, root, where)
+        return
+    path = existing(data, root, where)
+    if path.suffix not in DATA_SUFFIXES:
+        raise ConfigurationError(
+            f"{path.name} is of no known kind",
+            where=where,
+            hint=f"{nearest(path.suffix, DATA_SUFFIXES)} or {DATASETS_PREFIX}NAME",
+        )
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is not a file", where=where)
+
+
+def existing(name: str, root: Path, where: str) -> Path:
+    """Return a local path.
+
+    Raises:
+        ConfigurationError: If nothing is there; it suggests the nearest name in its folder.
+    """
+    path = local_path(name, root)
+    if os.path.exists(path):
         return path
-    siblings = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
+    try:
+        siblings = os.listdir(path.parent)
+    except (OSError, ValueError):
+        siblings = []
     raise ConfigurationError(
-        f"no such file or directory: {path}",
+        f"no such file or directory: {str(path)!r}"
+        if not str(path).isprintable()
+        else f"no such file or directory: {path}",
         where=where,
         hint=nearest(path.name, siblings) if siblings else f"there is no folder {path.parent}",
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ T = TypeVar("T")
 _KINDS = {
     str: "a string",
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
     bool: "true or false",
     type(None): "nothing",
 }
@@ -42,7 +44,7 @@ def read_table(kind: type[T], raw: Any, *, file: str, key: str = "") -> T:
     """
     if not isinstance(raw, Mapping):
         raise ConfigurationError(
-            f"expected a table, found {_show(raw)}", where=f"{file}: {key or 'the file'}"
+            f"expected a table, found {show(raw)}", where=f"{file}: {key or 'the file'}"
         )
     fields = {
         field.name: field
@@ -52,12 +54,12 @@ def read_table(kind: type[T], raw: Any, *, file: str, key: str = "") -> T:
     for name in raw:
         if name not in fields:
             raise ConfigurationError(
-                "unknown key", where=f"{file}: {_join(key, name)}", hint=nearest(name, fields)
+                "unknown key", where=f"{file}: {join(key, name)}", hint=nearest(name, fields)
             )
     hints = _hints(typing.cast("Any", kind))
     values = {}
     for name, field in fields.items():
-        where = f"{file}: {_join(key, name)}"
+        where = f"{file}: {join(key, name)}"
         if name in raw:
             values[name] = _convert(raw[name], hints[name], where)
             _check_limits(values[name], field.metadata, where)
@@ -72,8 +74,11 @@ def _required(field: dataclasses.Field[Any], hint: Any) -> bool:
     return no_default and not optional
 
 
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else str(name)
+def join(key: str, name: str) -> str:
+    """Return a dotted key as TOML writes it: a name with odd characters stands in quotes."""
+    plain = re.fullmatch(r"[A-Za-z0-9_-]+", name)
+    quoted = name if plain else json.dumps(name, ensure_ascii=not name.isprintable())
+    return f"{key}.{quoted}" if key else quoted
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
@@ -84,7 +89,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if matched:
             return result
     expected = [_expected(option) for option in options if option is not type(None)]
-    text = f"expected {' or '.join(expected)}, found {_show(value)}"
+    text = f"expected {' or '.join(expected)}, found {show(value)}"
     literals = [str(item) for option in options for item in _literal_values(option)]
     hint_text = nearest(value, literals) if literals and isinstance(value, str) else None
     raise ConfigurationError(text, where=where, hint=hint_text)
@@ -97,10 +102,18 @@ def _match(value: Any, option: Any) -> tuple[bool, Any]:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return fits, tuple(value) if fits else None
     if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return math.isfinite(value), float(value)
+        number = _as_float(value)
+        return math.isfinite(number), number
     if option in (str, int, bool):
         return type(value) is option, value
     return False, None
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # TOML's whole numbers have no limit
+        return math.inf
 
 
 def _is_union(hint: Any) -> bool:
@@ -119,12 +132,18 @@ def _expected(option: Any) -> str:
     return _KINDS.get(option, str(option))
 
 
-def _show(value: Any) -> str:
-    text = repr(value)
+def show(value: Any) -> str:
+    """Return a value in at most 60 characters, however long or deep it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits; tables thousands deep
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _check_limits(value: Any, limits: Mapping[str, Any], where: str) -> None:
+    if limits.get("filled") and value in ("", ()):
+        raise ConfigurationError("is empty", where=where, hint=limits["help"])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     checks = [
@@ -135,4 +154,6 @@ def _check_limits(value: Any, limits: Mapping[str, Any], where: str) -> None:
     ]
     for name, broken, words in checks:
         if broken:
-            raise ConfigurationError(f"must be {words} {limits[name]}, found {value}", where=where)
+            raise ConfigurationError(
+                f"must be {words} {limits[name]}, found {show(value)}", where=where
+            )

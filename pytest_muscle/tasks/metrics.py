@@ -54,10 +54,14 @@ CHOICE_METRICS: dict[str, ChoiceMetric] = {
 }
 
 
-def find_choice_metric(name: str) -> ChoiceMetric:
+def find_choice_metric(name: str, *, where: str | None = None) -> ChoiceMetric:
     """Return a metric by its name in muscle.toml, or yours as `package.module:function`.
+
+    Args:
+        name: What the user wrote.
+        where: File and key that named it, for errors.
 
     Raises:
         ConfigurationError: If there is no such metric.
     """
-    return find(name, CHOICE_METRICS, what="metric", error=ConfigurationError)
+    return find(name, CHOICE_METRICS, what="metric", error=ConfigurationError, where=where)

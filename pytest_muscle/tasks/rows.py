@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_muscle.errors import DataError
 from pytest_muscle.settings.locations import DATASETS_PREFIX
+from pytest_muscle.settings.paths import local_path
 
 MAX_LINE = 16 * 1024 * 1024
 
@@ -38,7 +39,7 @@ def read_rows(data: str, root: Path) -> Iterator[Row]:
         rows = _read_datasets(data.removeprefix(DATASETS_PREFIX), root)
         name = data
     else:
-        path = (root / Path(data).expanduser()).resolve()
+        path = local_path(data, root)
         name = path.name
         reader = READERS.get(path.suffix)
         if reader is None:
@@ -57,10 +58,23 @@ def _guard(rows: Iterator[Row], path: Path) -> Iterator[Row]:
         yield from rows
     except UnicodeDecodeError as error:
         raise DataError(
-            f"is not UTF-8 text: {error}", where=path.name, hint="save the file as UTF-8"
+            f"is not UTF-8 text: {error.reason}",
+            where=f"{path.name}:{_undecodable_line(path)}",
+            hint="save the file as UTF-8",
         ) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def _undecodable_line(path: Path) -> int:
+    number = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return number
 
 
 def read_jsonl(path: Path) -> Iterator[Row]:
@@ -75,7 +89,10 @@ def read_jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                columns = json.loads(line)
+                columns = json.loads(
+                    line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+                )
+                _check_text(line, columns)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"is not valid JSON: {error}", where=where) from error
             if not isinstance(columns, dict):
@@ -87,23 +104,40 @@ def read_jsonl(path: Path) -> Iterator[Row]:
             yield Row(columns, where)
 
 
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    columns = dict(pairs)
+    if len(columns) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice!r} stands twice")
+    return columns
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON; write null")
+
+
+def _check_text(line: str, columns: Any) -> None:
+    """Refuse half of a surrogate pair, which is no text: cut-off emoji are the usual cause."""
+    if "\\u" in line:
+        json.dumps(columns, ensure_ascii=False).encode()
+
+
 def read_csv(path: Path) -> Iterator[Row]:
     """Read CSV with a header line; every value is text."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
+        line = 1
+        header: list[str] = []
         try:
-            header = next(reader, None)
-            if header is None:
-                return
-            for name in header:
-                if header.count(name) > 1 or not name:
-                    raise DataError(
-                        f"column {name!r} stands twice" if name else "a column has no name",
-                        where=f"{path.name}:1",
-                    )
             for values in reader:
-                where = f"{path.name}:{reader.line_num}"
+                where = f"{path.name}:{line}"
+                line = reader.line_num + 1
                 if not values:
+                    continue
+                if not header:
+                    header = values
+                    _check_header(header, where)
                     continue
                 if len(values) != len(header):
                     raise DataError(
@@ -114,8 +148,20 @@ def read_csv(path: Path) -> Iterator[Row]:
                 yield Row(dict(zip(header, values, strict=True)), where)
         except csv.Error as error:
             raise DataError(
-                f"is not valid CSV: {error}", where=f"{path.name}:{reader.line_num}"
+                f"is not valid CSV: {error}",
+                where=f"{path.name}:{line}",
+                hint="longer texts fit into JSON Lines" if "field limit" in str(error) else None,
             ) from error
+
+
+def _check_header(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if not name.strip():
+            raise DataError("a column has no name", where=where, hint="name each column")
+        if names.count(name) > 1:
+            raise DataError(
+                f"column {name!r} stands twice", where=where, hint="give each its own name"
+            )
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
@@ -131,12 +177,13 @@ def read_parquet(path: Path) -> Iterator[Row]:
         ) from error
     try:
         file = pyarrow.parquet.ParquetFile(path)
+        _check_header(file.schema_arrow.names, path.name)
         number = 0
         for batch in file.iter_batches():
             for columns in batch.to_pylist():
                 number += 1
                 yield Row(columns, f"{path.name}: row {number}")
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"is not readable Parquet: {error}", where=path.name) from error
 
 
@@ -151,16 +198,26 @@ def _read_datasets(source: str, root: Path) -> Iterator[Row]:
         ) from error
     rest, _, split = source.partition("#")
     rest, _, revision = rest.partition("@")
-    local = (root / Path(rest).expanduser()).resolve()
     where = f"{DATASETS_PREFIX}{source}"
+    local = local_path(rest, root)
+    if local.is_dir() and revision:
+        raise DataError("a revision belongs to a data set on the hub", where=where)
     try:
-        if (local.is_dir() and (local / "dataset_dict.json").is_file()) or (
-            local.is_dir() and (local / "dataset_info.json").is_file()
-        ):
+        if local.is_dir():
             table = datasets.load_from_disk(str(local))
         else:
             name, config = _dataset_name(rest)
             table = datasets.load_dataset(name, config, revision=revision or None)
+        if isinstance(table, dict):
+            table = _pick_split(table, rest, split, where)
+        elif split:
+            raise DataError(
+                f"has no splits, so no {split!r}", where=where, hint=f"leave out #{split}"
+            )
+        for number, columns in enumerate(table.with_format(None), start=1):
+            yield Row(columns, f"{where}: row {number}")
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"cannot be loaded: {type(error).__name__}: {error}",
@@ -168,17 +225,17 @@ def _read_datasets(source: str, root: Path) -> Iterator[Row]:
             hint="name a directory of save_to_disk, or a data set on the hub: "
             "datasets:owner/name/config@revision#split",
         ) from error
-    if isinstance(table, dict):
-        splits = sorted(map(str, table))
-        if split not in table:
-            raise DataError(
-                f"has no split {split!r}" if split else "which split?",
-                where=where,
-                hint=f"splits: {', '.join(splits)}; write {DATASETS_PREFIX}{rest}#{splits[0]}",
-            )
-        table = table[split]
-    for number, columns in enumerate(table, start=1):
-        yield Row(columns, f"{where}: row {number}")
+
+
+def _pick_split(tables: Mapping[str, Any], name: str, split: str, where: str) -> Any:
+    splits = sorted(map(str, tables))
+    if split not in tables:
+        raise DataError(
+            f"has no split {split!r}" if split else "which split?",
+            where=where,
+            hint=f"splits: {', '.join(splits)}; write {DATASETS_PREFIX}{name}#{splits[0]}",
+        )
+    return tables[split]
 
 
 def _dataset_name(rest: str) -> tuple[str, str | None]:

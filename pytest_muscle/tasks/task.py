@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_muscle.digests import digest_json
-from pytest_muscle.errors import DataError
+from pytest_muscle.errors import ConfigurationError, DataError, ModelError, nearest
 from pytest_muscle.settings import GateSettings, Settings, TaskSettings
+from pytest_muscle.settings.table import join, show
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.metrics import find_choice_metric
 from pytest_muscle.tasks.rows import Row, read_rows
@@ -44,7 +47,11 @@ class Task:
     @cached_property
     def renderer(self) -> ChoiceRenderer:
         """The task's templates, compiled."""
-        return ChoiceRenderer(self.settings, where=f"{self.file}: tasks.{self.name}")
+        return ChoiceRenderer(self.settings, where=self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.file}: {join('tasks', self.name)}"
 
     @cached_property
     def eval(self) -> tuple[Example, ...]:
@@ -92,8 +99,37 @@ class Task:
         return f"{self.settings.delimiter}{text}"
 
     def answer(self, loglikelihoods: tuple[float, ...], example: Example) -> int:
-        """Return the index of the option that the task's metric chooses."""
-        return find_choice_metric(self.settings.metric)(loglikelihoods, example.options)
+        """Return the index of the option that the task's metric chooses.
+
+        Raises:
+            ModelError: If a log-likelihood is not a number.
+            ConfigurationError: If the metric fails or chooses what is no option.
+        """
+        where = f"{self._where}.metric"
+        if any(math.isnan(value) for value in loglikelihoods):
+            raise ModelError(
+                f"a log-likelihood of example {example.id!r} is not a number",
+                where=self._where,
+                hint='the weights may be damaged or overflow: try run.dtype = "float32"',
+            )
+        metric = find_choice_metric(self.settings.metric, where=where)
+        try:
+            chosen = operator.index(metric(loglikelihoods, example.options))
+        except Exception as error:  # whatever the user's own metric does
+            raise ConfigurationError(
+                f"{self.settings.metric} fails on example {example.id!r}: "
+                f"{type(error).__name__}: {error}",
+                where=where,
+                hint="a metric takes log-likelihoods and options and returns an option's index",
+            ) from error
+        if not 0 <= chosen < len(example.options):
+            raise ConfigurationError(
+                f"{self.settings.metric} chose {chosen} of {len(example.options)} options "
+                f"of example {example.id!r}",
+                where=where,
+                hint="a metric returns an option's index, from 0",
+            )
+        return chosen
 
     def _read(self, data: str, limit: int | None = None) -> tuple[Example, ...]:
         rows = islice(read_rows(data, self.root), limit)
@@ -115,6 +151,7 @@ class ChoiceRenderer:
         self._settings = settings
         self._prompt = Template(settings.prompt, where=f"{where}.prompt")
         self._gold = Expression(settings.gold, where=f"{where}.gold")
+        self._table = where
         self._where = f"{where}.choices"
         sources = settings.choices
         if isinstance(sources, str):
@@ -126,12 +163,10 @@ class ChoiceRenderer:
             Template(source, where=f"{self._where}[{number}]")
             for number, source in enumerate(sources)
         ]
-        find_choice_metric(settings.metric)
+        find_choice_metric(settings.metric, where=f"{where}.metric")
         self._check_choices()
 
     def _check_choices(self) -> None:
-        from pytest_muscle.errors import ConfigurationError
-
         if self._list is not None and not self._list.is_expression:
             raise ConfigurationError(
                 f"{self._settings.choices!r} is not one expression",
@@ -139,7 +174,11 @@ class ChoiceRenderer:
                 hint='write a list of templates, or "{{ column }}" for a column that holds a list',
             )
         if self._list is None and len(self._choices) < 2:
-            raise ConfigurationError("needs at least two options", where=self._where)
+            raise ConfigurationError(
+                "needs at least two options",
+                where=self._where,
+                hint='write one template per option, or "{{ column }}" for a column with a list',
+            )
         if self._settings.kind == "classification" and any(
             choice.columns for choice in self._choices
         ):
@@ -162,9 +201,7 @@ class ChoiceRenderer:
             )
             for column in self._settings.slices:
                 if column not in row.columns:
-                    raise DataError(
-                        f"there is no column {column!r}, which slices names", where=row.where
-                    )
+                    raise self._no_column(column, "slices", row)
             yield example, row.where
 
     def _options(self, row: Row) -> tuple[str, ...]:
@@ -174,67 +211,100 @@ class ChoiceRenderer:
             value = self._list.evaluate(row.columns, row=row.where)
             if not isinstance(value, list | tuple):
                 raise DataError(
-                    f"{self._where} is {type(value).__name__}, not a list", where=row.where
+                    f"{self._where} is {type(value).__name__} {show(value)}, not a list",
+                    where=row.where,
+                    hint="name a column that holds a list; JSON Lines and Parquet have lists",
                 )
-            options = tuple(str(item) for item in value)
+            options = tuple(self._option(item, row) for item in value)
         if len(options) < 2:
-            raise DataError(f"has {len(options)} options", where=row.where, hint="give two or more")
+            raise DataError(
+                f"{self._where} gives {len(options)} options",
+                where=row.where,
+                hint="give two or more",
+            )
         for option in options:
             if not option.strip():
-                raise DataError("has an empty option", where=row.where)
+                raise DataError(
+                    f"{self._where} gives an empty option",
+                    where=row.where,
+                    hint="a model cannot choose a text that is not there",
+                )
             if options.count(option) > 1:
                 raise DataError(
-                    f"has the option {option!r} twice",
+                    f"{self._where} gives the option {show(option)} twice",
                     where=row.where,
                     hint="a model cannot choose between equal options",
                 )
         return options
 
+    def _option(self, item: Any, row: Row) -> str:
+        plain = isinstance(item, str | int) or (isinstance(item, float) and math.isfinite(item))
+        if not plain:
+            raise DataError(
+                f"{self._where} gives the option {show(item)}",
+                where=row.where,
+                hint="options are texts or numbers",
+            )
+        return str(item)
+
+    def _no_column(self, column: str, key: str, row: Row) -> DataError:
+        return DataError(
+            f"there is no column {column!r}, which {self._table}.{key} names",
+            where=row.where,
+            hint=nearest(column, row.columns),
+        )
+
     def _id(self, row: Row) -> str:
         column = self._settings.id or "id"
         if column in row.columns:
             value = row.columns[column]
-            if value is None or str(value) == "":
-                raise DataError(f"column {column!r} is empty", where=row.where)
+            if value is None or value != value or not str(value).strip():
+                raise DataError(
+                    f"column {column!r} is empty, and it holds the ids",
+                    where=row.where,
+                    hint=f"give each row an id, or name another column as {self._table}.id",
+                )
             return str(value)
         if self._settings.id is not None:
-            raise DataError(f"there is no column {column!r}, which id names", where=row.where)
+            raise self._no_column(column, "id", row)
         return digest_json(row.columns)
 
     def _gold_index(self, row: Row, options: tuple[str, ...]) -> int:
         value = self._gold.evaluate(row.columns, row=row.where)
-        if isinstance(value, bool):
-            value = int(value)
-        if not isinstance(value, int) and hasattr(value, "item"):
-            value = value.item()
-        index = _gold_from(value, options)
-        if index is None:
-            shown = ", ".join(f"{number}: {option!r}" for number, option in enumerate(options))
+        key = f"{self._table}.gold"
+        indices = _gold_indices(value, options)
+        if not indices:
+            shown = ", ".join(f"{number}: {show(option)}" for number, option in enumerate(options))
+            whole = isinstance(value, float) and value.is_integer()
             raise DataError(
-                f"gold answer {value!r} is neither an index nor an option",
+                f"{key} is {show(value)}, neither an index nor an option",
                 where=row.where,
-                hint=f"options: {shown}",
+                hint=('for an index write gold = "{{ column | int }}"; ' if whole else "")
+                + f"options: {shown}",
             )
-        if isinstance(value, str) and value in options and _is_index(value, options):
-            if int(value) == index:
-                return index
+        if len(indices) > 1:
             raise DataError(
-                f"gold answer {value!r} is an option's text and also another option's index",
+                f"{key} is {show(value)}, an option's text and also another option's index",
                 where=row.where,
                 hint='for an index write gold = "{{ column | int }}"',
             )
-        return index
+        return indices.pop()
 
 
-def _gold_from(value: Any, options: tuple[str, ...]) -> int | None:
-    if isinstance(value, int):
-        return value if 0 <= value < len(options) else None
-    if isinstance(value, str):
-        if value in options:
-            return options.index(value)
-        if _is_index(value, options):
-            return int(value)
-    return None
+def _gold_indices(value: Any, options: tuple[str, ...]) -> set[int]:
+    """Return what a gold answer can mean: a whole number is an index; a text may be both.
+
+    So may true and false, which are 1 and 0 and may be options by name.
+    """
+    indices: set[int] = set()
+    if isinstance(value, int) and 0 <= value < len(options):
+        indices.add(int(value))
+    if isinstance(value, str) and _is_index(value, options):
+        indices.add(int(value))
+    if isinstance(value, str | bool):
+        names = (str(value), str(value).lower()) if isinstance(value, bool) else (value,)
+        indices.update(options.index(name) for name in names if name in options)
+    return indices
 
 
 def _is_index(value: str, options: tuple[str, ...]) -> bool:

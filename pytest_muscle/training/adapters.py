@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import BaseModel, LanguageModel
-from pytest_muscle.models.spec import adapter_facts, adapter_rank
+from pytest_muscle.models.scoring import longest_sequence
+from pytest_muscle.models.spec import adapter_facts, adapter_rank, first_line
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import CompatSettings, RecipeSettings
 from pytest_muscle.tasks import Task
@@ -107,8 +108,8 @@ def task_adapter(
 
         from pytest_muscle.training.trainer import AdapterTrainer
 
-        fit = _fit(shop, key, base, task, recipe, f"{task.name}: {side} task adapter")
         base.release()
+        fit = _fit(shop, key, base, task, recipe, f"{task.name}: {side} task adapter")
         _seed(recipe.seed)
         config = LoraConfig(
             r=recipe.rank,
@@ -117,7 +118,15 @@ def task_adapter(
             target_modules=_modules(recipe),
             task_type="CAUSAL_LM",
         )
-        model: Any = get_peft_model(base.network, config)
+        try:
+            model: Any = get_peft_model(base.network, config)
+        except ValueError as error:
+            base.release()
+            raise TrainingError(
+                f"model {base.spec.name!r} cannot get LoRA weights: {first_line(error)}",
+                where=f"{task.file}: adapter.target_modules",
+                hint='name layers that the model has, or set "all-linear"',
+            ) from error
         try:
             facts = fit_adapter(fit, model, AdapterTrainer, directory)
         finally:
@@ -176,8 +185,8 @@ def compat_adapter(
         assert start is not None
         _check_rank(start, recipe, task)
         _check_tokenizers(old.tokenizer, new.tokenizer, task)
-        fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
         new.base.release()
+        fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
         _seed(recipe.seed)
         try:
             model: Any = new.base.attach(start)
@@ -215,9 +224,11 @@ def _fit(
     recipe: RecipeSettings,
     description: str,
 ) -> Fit:
+    limits = [recipe.max_length, longest_sequence(base.network)]
+    longest = min((limit for limit in limits if limit is not None), default=None)
     return Fit(
         recipe=recipe,
-        sequences=training_sequences(task, base.tokenizer, recipe.max_length),
+        sequences=training_sequences(task, base.tokenizer, longest),
         work_directory=shop.store.work_directory(key),
         device=base.device,
         dtype=base.dtype,

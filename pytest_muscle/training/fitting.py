@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import shutil
@@ -20,7 +21,11 @@ from pytest_muscle.training.sequences import PadRight, split
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
+    from torch import nn
     from transformers import Trainer, TrainingArguments
+
+
+_WHEN_NOT_FINITE = "a lower learning_rate, or dtype = 'float32', usually helps"
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,10 @@ def fit_adapter(
         share over time, duration in seconds.
 
     Raises:
-        TrainingError: If the loss becomes NaN or infinite.
+        TrainingError: If the loss becomes NaN or infinite, or memory runs out.
     """
+    import torch
+
     from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
 
     train, validation = split(fit.sequences, fit.recipe.validation_fraction, fit.recipe.seed)
@@ -83,10 +90,21 @@ def fit_adapter(
         started = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{fit.description}: out of memory",
+                hint="set a smaller batch_size (and a larger gradient_accumulation), "
+                "gradient_checkpointing = true, or max_length",
+            ) from error
         finally:
             bar.close()
     history = trainer.state.log_history
-    _check_finite(history, fit.description)
+    try:
+        _check_finite(history, model, fit.description)
+    except TrainingError:
+        # Going on from there would help nobody, least of all a run with a better dtype.
+        shutil.rmtree(fit.work_directory, ignore_errors=True)
+        raise
     model.save_pretrained(str(directory), selected_adapters=[STUDENT])
     shutil.rmtree(fit.work_directory, ignore_errors=True)
     return {
@@ -159,22 +177,35 @@ def _newest_checkpoint(directory: Path) -> str | None:
     """Return the newest whole checkpoint, or none; remove those that a kill left unfinished."""
     whole = {}
     for path in directory.glob("checkpoint-*"):
-        # The Trainer writes its state last.
-        if (path / "trainer_state.json").is_file():
+        if _is_whole(path):
             whole[int(path.name.rpartition("-")[2])] = path
         else:
             shutil.rmtree(path)
     return str(whole[max(whole)]) if whole else None
 
 
-def _check_finite(history: list[dict[str, Any]], description: str) -> None:
+def _is_whole(checkpoint: Path) -> bool:
+    """Say whether the Trainer's state, which it writes last, is there to its end."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _check_finite(history: list[dict[str, Any]], model: nn.Module, description: str) -> None:
     for entry in history:
         for key in ("loss", "eval_loss"):
             if key in entry and not math.isfinite(entry[key]):
                 raise TrainingError(
                     f"{description}: the loss became {entry[key]} at step {entry['step']}",
-                    hint="a lower learning_rate, or dtype = 'float32', usually helps",
+                    hint=_WHEN_NOT_FINITE,
                 )
+    for parameter in model.parameters():
+        if parameter.requires_grad and not bool(parameter.isfinite().all()):
+            raise TrainingError(
+                f"{description}: weights became NaN or infinite", hint=_WHEN_NOT_FINITE
+            )
 
 
 @contextmanager

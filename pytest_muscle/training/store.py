@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,7 +90,9 @@ class AdapterStore:
         except (OSError, ValueError):
             return None
         complete = (path / "adapter_model.safetensors").is_file()
-        if not complete or facts.get("fingerprint") != key.fingerprint:
+        if not complete or not isinstance(facts, dict):
+            return None
+        if facts.get("fingerprint") != key.fingerprint:
             return None
         return Adapter(path, "stored", key.fingerprint, facts)
 
@@ -115,8 +118,11 @@ class AdapterStore:
     def new(self, key: AdapterKey, facts: dict[str, Any]) -> Iterator[Path]:
         """Give a directory to save the adapter in; it is stored when the block ends well.
 
-        `facts` may be filled until the block ends.
+        `facts` may be filled until the block ends. Call it under the lock: it removes what a
+        killed process left unfinished.
         """
+        for part in self.directory.glob(f".{key.name}.*.part"):
+            shutil.rmtree(part, ignore_errors=True)
         with new_directory(self.path(key)) as directory:
             yield directory
             record = {**facts, "fingerprint": key.fingerprint, "made_of": key.made_of}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput
 
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.objectives import (
@@ -41,6 +43,17 @@ class AdapterTrainer(Trainer):
         self._loss_shifts_labels = True
         self._masked = 0.0
         self._tokens = 0.0
+        self._evaluated = torch.zeros(2)
+
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
+        """Evaluate; the loss is the mean over all tokens, whatever the batches are."""
+        self._evaluated = torch.zeros(2, device=self.args.device)
+        output = super().evaluation_loop(*args, **options)
+        total, tokens = self.accelerator.reduce(self._evaluated).tolist()
+        (key,) = (key for key in output.metrics or {} if key.endswith("_loss"))
+        assert output.metrics is not None
+        output.metrics[key] = total / tokens
+        return output
 
     def compute_loss(
         self,
@@ -62,6 +75,9 @@ class AdapterTrainer(Trainer):
         if token_loss.masked is not None:
             self._masked += float(token_loss.masked.sum())
             self._tokens += float(count)
+        if not training:
+            total = token_loss.loss.sum().detach()
+            self._evaluated += torch.stack([total, count.to(total.dtype)])
         if training and num_items_in_batch is not None:
             loss = token_loss.loss.sum() / num_items_in_batch
             if self.args.average_tokens_across_devices:
@@ -197,7 +213,11 @@ class ProgressBar(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Show the newest figures."""
+        """Show the newest figures; stop where the loss is no number any more."""
+        if logs and not all(
+            math.isfinite(logs[key]) for key in ("loss", "eval_loss") if key in logs
+        ):
+            control.should_training_stop = True
         formats = {"loss": "{:.4f}", "masked": "{:.1%}", "eval_loss": "{:.4f}"}
         for key, text in formats.items():
             if logs and key in logs:

@@ -1,0 +1,208 @@
+"""A table of predictions on disk: JSON Lines, and a manifest beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_muscle.atomic import write_texts
+from pytest_muscle.errors import PredictionsError
+from pytest_muscle.predictions.prediction import Prediction
+
+MANIFEST_FORMAT = 1
+
+
+def write_table(path: Path, rows: Sequence[Prediction], about: Mapping[str, Any]) -> None:
+    """Write rows to `path` and a manifest to `path` + `.manifest.json`.
+
+    Args:
+        path: The table's file.
+        rows: The predictions.
+        about: `task`, `model` and `facts`, for the manifest.
+
+    Raises:
+        PredictionsError: If a row would not come back as it is, or the files cannot be written.
+    """
+    text = "".join(f"{_line(row, path)}\n" for row in rows)
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "n": len(rows),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        **about,
+        "facts": dict(about["facts"]),
+    }
+    try:
+        described = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+        write_texts({_manifest_path(path): described, path: text})
+    except (TypeError, ValueError) as error:
+        raise PredictionsError(
+            f"the manifest cannot be written as JSON: {error}",
+            where=str(path),
+            hint="facts are texts, numbers, lists and mappings",
+        ) from error
+    except OSError as error:
+        raise PredictionsError(
+            f"cannot be written: {error}", where=str(path), hint="name a file in a writable folder"
+        ) from error
+
+
+def _line(row: Prediction, path: Path) -> str:
+    record = {
+        "id": row.id,
+        "answer": row.answer,
+        "gold": row.gold,
+        "correct": row.correct,
+        "score": row.score,
+        "loglikelihoods": _numbers(row.loglikelihoods),
+        "digest": row.digest,
+    }
+    try:
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=_scalar)
+        line.encode()
+        back = json.loads(line)
+        changed = [key for key in ("id", "answer", "gold") if back[key] != record[key]]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PredictionsError(
+            f"example {row.id!r} cannot be written as JSON: {error}",
+            where=str(path),
+            hint="ids and answers that are strings or finite numbers can be saved",
+        ) from error
+    if changed:
+        raise PredictionsError(
+            f"the {changed[0]} of example {row.id!r} would be read back as {back[changed[0]]!r}",
+            where=str(path),
+            hint="use what JSON knows: strings, numbers, lists, not tuples",
+        )
+    return line
+
+
+def _numbers(values: Sequence[float] | None) -> list[float | str] | None:
+    """Return numbers as JSON has them: what is not finite goes in as its text."""
+    if values is None:
+        return None
+    return [value if math.isfinite(value) else str(float(value)) for value in values]
+
+
+def _scalar(value: Any) -> Any:
+    if getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
+    """Read what `write_table` wrote.
+
+    Returns:
+        The rows; `task`, `model` and `facts` of the manifest.
+
+    Raises:
+        PredictionsError: If a file is missing, a line is not a prediction, or the table is not
+            the one that its manifest was written for; it names file and line.
+    """
+    manifest = _read_manifest(_manifest_path(path))
+    text = _read(path).replace("\r\n", "\n")
+    rows = tuple(
+        _read_row(line, f"{path}:{number}")
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    )
+    if manifest.get("n") != len(rows):
+        raise PredictionsError(
+            f"has {len(rows)} rows where its manifest counts {manifest.get('n')}",
+            where=str(path),
+            hint="the file is cut short or was edited: record the predictions again",
+        )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if manifest.get("sha256", digest) != digest:
+        raise PredictionsError(
+            "is not the table that its manifest was written for",
+            where=str(path),
+            hint="one of the two files was edited or replaced: record the predictions again",
+        )
+    return rows, {
+        "task": manifest.get("task"),
+        "model": manifest.get("model"),
+        "facts": manifest.get("facts") or {},
+    }
+
+
+def _manifest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".manifest.json")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise PredictionsError(
+            f"cannot be read: {error}",
+            where=str(path),
+            hint="a table is two files, NAME and NAME.manifest.json: keep them together",
+        ) from error
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    text = _read(path)
+    try:
+        manifest: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PredictionsError(f"is not valid JSON: {error}", where=str(path)) from error
+    sound = isinstance(manifest, dict) and isinstance(manifest.get("format"), int)
+    if not sound or not isinstance(manifest.get("facts", {}), dict):
+        raise PredictionsError("is not a manifest of predictions", where=str(path))
+    if manifest["format"] > MANIFEST_FORMAT:
+        raise PredictionsError(
+            f"has format {manifest['format']}; this version reads up to {MANIFEST_FORMAT}",
+            where=str(path),
+            hint="update pytest-muscle",
+        )
+    return manifest
+
+
+def _read_row(line: str, where: str) -> Prediction:
+    try:
+        record = json.loads(line)
+        loglikelihoods = record.get("loglikelihoods")
+        return Prediction(
+            id=record["id"],
+            answer=record["answer"],
+            gold=record["gold"],
+            correct=_expect(record["correct"], bool),
+            score=_finite(record["score"]),
+            loglikelihoods=(
+                None
+                if loglikelihoods is None
+                else tuple(float(value) for value in _expect(loglikelihoods, list))
+            ),
+            digest=record.get("digest"),
+        )
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise PredictionsError(
+            f"is not a prediction ({type(error).__name__}: {error})",
+            where=where,
+            hint="the file is damaged or was edited: record the predictions again",
+        ) from error
+
+
+def _expect(value: Any, kind: type[Any]) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, found {value!r}")
+    return value
+
+
+def _finite(value: Any) -> float:
+    number = float(_expect(value, int | float))  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError(f"score {number}")
+    return number

@@ -1,0 +1,99 @@
+"""The table at the end of the run, in one process and under pytest-xdist."""
+
+from __future__ import annotations
+
+TESTS = """
+    from pytest_muscle import assert_negative_flip_rate
+
+    def test_update(old_predictions, new_predictions):
+        assert_negative_flip_rate(old_predictions, new_predictions, max_rate=1.0)
+
+    def test_compat(old_predictions, compat_predictions):
+        assert_negative_flip_rate(old_predictions, compat_predictions, max_rate=1.0)
+
+    def test_red(muscle_task):
+        assert False
+"""
+
+
+def test_one_row_per_task_with_verdict(trained_project):
+    trained_project.makepyfile(TESTS)
+    result = trained_project.runpytest_inprocess()
+    result.stdout.fnmatch_lines(
+        ["*= model update =*", "*task *NFR*verdict*", "*colours *40*FAILED*", "*1 of 3*"]
+    )
+
+
+def test_no_table_without_muscle_fixtures(trained_project):
+    trained_project.makepyfile("def test_plain(): pass")
+    result = trained_project.runpytest_inprocess()
+    result.stdout.no_fnmatch_line("*model update*")
+
+
+def test_workers_of_xdist_make_one_table(trained_project):
+    trained_project.makepyfile(TESTS)
+    alone = trained_project.runpytest_subprocess()
+    result = trained_project.runpytest_subprocess("-n2")
+    result.assert_outcomes(passed=2, failed=1)
+
+    def table(outlines: list[str]) -> list[str]:
+        start = next(at for at, line in enumerate(outlines) if "= model update =" in line)
+        return outlines[start + 1 : start + 9]
+
+    assert sum("= model update =" in line for line in result.outlines) == 1
+    assert table(result.outlines) == table(alone.outlines)
+
+
+def test_workers_of_xdist_train_each_adapter_once(tiny_project):
+    tiny_project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_compat(compat_adapter, number):
+            if compat_adapter.origin == "trained":
+                with open("trained.txt", "a") as file:
+                    file.write("once ")
+        """
+    )
+    result = tiny_project.runpytest_subprocess("-n2", "--dist=each", "--tx=2*popen")
+    assert result.ret == 0
+    stored = list(tiny_project.path.glob(".muscle_cache/adapters/colours-compat-*"))
+    assert len(stored) == 1
+    # One worker trained it and saw so in each of its four tests.
+    assert (tiny_project.path / "trained.txt").read_text().split() == ["once"] * 4
+
+
+def test_the_marker_picks_tasks(trained_project):
+    path = trained_project.path / "muscle.toml"
+    text = path.read_text()
+    second = text[text.index("[tasks.colours]") : text.index("[adapter]")]
+    path.write_text(text + "\n" + second.replace("tasks.colours", "tasks.again"))
+    trained_project.makepyfile(
+        """
+        import pytest
+
+        def test_all(muscle_task): pass
+
+        @pytest.mark.muscle(tasks=["again"])
+        def test_one(muscle_task): pass
+        """
+    )
+    result = trained_project.runpytest_inprocess("-v")
+    result.stdout.fnmatch_lines_random(
+        ["*test_all?colours? PASSED*", "*test_all?again? PASSED*", "*test_one?again? PASSED*"]
+    )
+    result.stdout.no_fnmatch_line("*test_one?colours?*")
+
+
+def test_the_marker_names_an_unknown_task(trained_project):
+    trained_project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.muscle(tasks=["colour"])
+        def test_one(muscle_task): pass
+        """
+    )
+    result = trained_project.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["*there is no task 'colour'*", "*did you mean 'colours'?*"])

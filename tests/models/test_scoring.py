@@ -1,0 +1,302 @@
+"""Log-likelihoods are those of a plain forward pass of prompt + option."""
+
+import warnings
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+)
+
+from pytest_muscle.errors import ModelError
+from pytest_muscle.models import LoglikelihoodRequest
+from pytest_muscle.models.scoring import score_loglikelihoods
+
+FEW_SHOT = (
+    "Question: Which colour has the river of the lake?\nAnswer: blue\n\n"
+    "Question: Which colour has the stone of the moor?\nAnswer: black\n\n"
+)
+REQUESTS = [
+    LoglikelihoodRequest(
+        "Question: Which colour has the cloud of the hill?\nAnswer:", (" white", " green", " red")
+    ),
+    LoglikelihoodRequest(
+        f"{FEW_SHOT}Question: Which colour has the apple of the wood?\nAnswer:",
+        (" red", " red apple", " red apple of the wood", " green apple of the wood", " blue"),
+    ),
+    LoglikelihoodRequest("Goal: paint a door.", ("\nUse a brush, then wait.", "\nUse a spoon.")),
+    LoglikelihoodRequest("Größe: 日本", (" naïve", " 🙂", " x")),
+    LoglikelihoodRequest("the", (" n", " m")),
+]
+
+
+def plain_loglikelihood(network, tokenizer, prompt: str, option: str) -> float:
+    """One forward pass of one sequence: no batch, no padding, no shortcut."""
+    context = tokenizer.encode(prompt)
+    whole = tokenizer.encode(prompt + option)
+    with torch.no_grad():
+        logits = network(torch.tensor([whole])).logits[0].float()
+    return sum(
+        float(torch.log_softmax(logits[position - 1], dim=-1)[whole[position]])
+        for position in range(len(context), len(whole))
+    )
+
+
+def plain_loglikelihoods(network, tokenizer, requests=REQUESTS) -> list[tuple[float, ...]]:
+    return [
+        tuple(
+            plain_loglikelihood(network, tokenizer, request.prompt, option)
+            for option in request.continuations
+        )
+        for request in requests
+    ]
+
+
+def assert_equal(found, wanted) -> None:
+    assert [len(row) for row in found] == [len(row) for row in wanted]
+    for found_row, wanted_row in zip(found, wanted, strict=True):
+        assert found_row == pytest.approx(wanted_row, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def directory(make_tiny_model, tmp_path_factory):
+    """A model whose answers differ by whole nats, so that 1e-4 means something."""
+    return make_tiny_model(tmp_path_factory.mktemp("sharp") / "model", 5, initializer_range=0.3)
+
+
+@pytest.fixture
+def network(directory):
+    return AutoModelForCausalLM.from_pretrained(directory).eval()
+
+
+def test_equals_a_plain_forward_pass(network, tiny_tokenizer):
+    wanted = plain_loglikelihoods(network, tiny_tokenizer)
+
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+
+    assert_equal(found, wanted)
+    assert max(wanted[0]) - min(wanted[0]) > 0.1  # the models do tell options apart
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 40, 150, 10**9])
+def test_the_token_budget_changes_nothing(network, tiny_tokenizer, batch_tokens):
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS, batch_tokens=batch_tokens)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
+
+
+def test_order_and_duplicates_change_nothing(network, tiny_tokenizer):
+    requests = [*reversed(REQUESTS), *REQUESTS, REQUESTS[1]]
+
+    found = score_loglikelihoods(network, tiny_tokenizer, requests)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
+
+
+def test_no_requests_no_answers(network, tiny_tokenizer):
+    assert score_loglikelihoods(network, tiny_tokenizer, []) == []
+
+
+def test_sequences_that_differ_in_their_last_token_alone_run_once(
+    network, tiny_tokenizer, monkeypatch
+):
+    rows = []
+    forward = network.forward
+
+    def count(input_ids, **options: object) -> object:
+        rows.extend(input_ids.tolist())
+        return forward(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(network, "forward", count)
+    letters = LoglikelihoodRequest("Answer:", ("A", "B", "C", "D"))
+
+    score_loglikelihoods(network, tiny_tokenizer, [letters, letters])
+
+    assert len(rows) == 1
+
+
+def test_the_vocabulary_is_projected_at_option_positions_only(network, tiny_tokenizer):
+    positions = []
+    network.lm_head.register_forward_hook(
+        lambda _, inputs, __: positions.append(inputs[0].shape[1])
+    )
+    request = LoglikelihoodRequest(f"{FEW_SHOT}Answer:", (" x",))
+    context = tiny_tokenizer.encode(request.prompt)
+    option = tiny_tokenizer.encode(f"{request.prompt} x")[len(context) :]
+
+    score_loglikelihoods(network, tiny_tokenizer, [request])
+
+    assert positions == [len(option)]
+
+
+def test_an_adapter_counts(directory, network, tiny_tokenizer, make_tiny_adapter, tmp_path):
+    base = plain_loglikelihoods(network, tiny_tokenizer)
+    adapter = make_tiny_adapter(directory, tmp_path / "adapter", 1)
+    peft_model = PeftModel.from_pretrained(network, adapter).eval()
+
+    found = score_loglikelihoods(peft_model, tiny_tokenizer, REQUESTS)
+
+    assert_equal(found, plain_loglikelihoods(peft_model, tiny_tokenizer))
+    assert found[0] != pytest.approx(base[0], abs=0.01)
+
+
+class WithoutLogitsToKeep(LlamaForCausalLM):
+    """A model that always gives the logits of all positions and knows of no cache."""
+
+    def forward(self, input_ids, attention_mask=None):
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask)
+
+
+def gpt2(vocabulary: int) -> torch.nn.Module:
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=vocabulary,
+            n_embd=32,
+            n_layer=2,
+            n_head=4,
+            n_positions=256,
+            initializer_range=0.3,
+            bos_token_id=0,
+            eos_token_id=1,
+        )
+    )
+
+
+def gemma2(vocabulary: int) -> torch.nn.Module:
+    return Gemma2ForCausalLM(
+        Gemma2Config(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            query_pre_attn_scalar=8,
+            sliding_window=16,
+            final_logit_softcapping=2.0,
+            attn_logit_softcapping=5.0,
+            initializer_range=0.3,
+        )
+    )
+
+
+@pytest.mark.parametrize("make", [gpt2, gemma2])
+def test_other_architectures(make, tiny_tokenizer):
+    torch.manual_seed(0)
+    network = make(len(tiny_tokenizer)).eval()
+
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
+
+
+def test_a_model_that_cannot_keep_some_logits_only(directory, network, tiny_tokenizer):
+    plain = WithoutLogitsToKeep.from_pretrained(directory).eval()
+
+    found = score_loglikelihoods(plain, tiny_tokenizer, REQUESTS)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
+
+
+def test_tied_embeddings(make_tiny_model, tmp_path, tiny_tokenizer):
+    path = make_tiny_model(tmp_path / "m", 5, initializer_range=0.3, tie_word_embeddings=True)
+    network = AutoModelForCausalLM.from_pretrained(path).eval()
+    assert network.lm_head.weight is network.model.embed_tokens.weight
+
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
+
+
+def run_out_of_memory(network, monkeypatch, *, most_rows: int) -> list[int]:
+    """Let the network run out of memory above so many rows; return the sizes it was given."""
+    sizes = []
+    forward = network.forward
+
+    def limited(input_ids, **options: object) -> object:
+        sizes.append(len(input_ids))
+        if len(input_ids) > most_rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(network, "forward", limited)
+    return sizes
+
+
+def test_a_batch_is_halved_until_it_fits_into_memory(network, tiny_tokenizer, monkeypatch):
+    wanted = plain_loglikelihoods(network, tiny_tokenizer)
+    sizes = run_out_of_memory(network, monkeypatch, most_rows=4)
+
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS, batch_tokens=10**9)
+
+    assert_equal(found, wanted)
+    assert sizes[0] > 4
+    assert sum(size for size in sizes if size <= 4) == sizes[0]
+
+
+def test_a_sequence_that_does_not_fit_into_memory_is_an_error(network, tiny_tokenizer, monkeypatch):
+    run_out_of_memory(network, monkeypatch, most_rows=0)
+
+    with pytest.raises(ModelError, match="out of memory while scoring one sequence"):
+        score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+
+
+@pytest.fixture
+def short_network(make_tiny_model, tmp_path):
+    """A model that takes 16 tokens."""
+    path = make_tiny_model(tmp_path / "short", 5, initializer_range=0.3, max_position_embeddings=16)
+    return AutoModelForCausalLM.from_pretrained(path).eval()
+
+
+def test_an_over_long_prompt_loses_its_beginning(short_network, tiny_tokenizer):
+    whole = tiny_tokenizer.encode(f"{FEW_SHOT}Answer: red")
+    start = len(tiny_tokenizer.encode(f"{FEW_SHOT}Answer:"))
+    kept = whole[-17:]  # 16 go in; the last token is only predicted
+    with torch.no_grad():
+        logits = torch.log_softmax(short_network(torch.tensor([kept[:-1]])).logits[0], dim=-1)
+    wanted = sum(
+        float(logits[16 - number, whole[-number]]) for number in range(len(whole) - start, 0, -1)
+    )
+
+    with pytest.warns(UserWarning, match="1 of 2 sequences are longer than the model's 16 tokens"):
+        cut, fits = score_loglikelihoods(
+            short_network,
+            tiny_tokenizer,
+            [
+                LoglikelihoodRequest(f"{FEW_SHOT}Answer:", (" red",)),
+                LoglikelihoodRequest("Answer:", (" red",)),
+            ],
+        )
+
+    assert cut == pytest.approx((wanted,), abs=1e-4)
+    assert fits == pytest.approx(
+        (plain_loglikelihood(short_network, tiny_tokenizer, "Answer:", " red"),), abs=1e-4
+    )
+
+
+def test_a_sequence_as_long_as_the_model_takes_is_not_cut(short_network, tiny_tokenizer):
+    tokens = tiny_tokenizer.encode(" red" * 40)
+    assert len(set(tokens)) == 1
+    request = LoglikelihoodRequest(" red" * 8, (" red" * 9,))  # 17 tokens, of which 16 go in
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = score_loglikelihoods(short_network, tiny_tokenizer, [request])
+
+    with torch.no_grad():
+        logits = torch.log_softmax(short_network(torch.tensor([tokens[:16]])).logits[0], dim=-1)
+    assert found == pytest.approx((float(logits[7:, tokens[0]].sum()),), abs=1e-4)
+
+
+def test_an_option_longer_than_the_model_takes_is_an_error(short_network, tiny_tokenizer):
+    request = LoglikelihoodRequest("Answer:", (" red" * 17,))
+
+    with pytest.raises(ModelError, match="an option of 17 tokens is longer than the 16"):
+        score_loglikelihoods(short_network, tiny_tokenizer, [request])

@@ -1,0 +1,85 @@
+"""README says what is true: its tables list every key, flag, fixture and assertion.
+
+`python tests/test_readme.py` prints the tables of configuration keys for README.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+import pytest_muscle
+from pytest_muscle import fixtures
+from pytest_muscle.settings import keys
+
+README = Path(__file__).parent.parent / "README.md"
+TABLES = {
+    "[old], [new]": keys.ModelSettings,
+    "[tasks.NAME]": keys.TaskSettings,
+    "[gate], [tasks.NAME.gate]": keys.GateSettings,
+    "[adapter]": keys.RecipeSettings,
+    "[compat]": keys.CompatSettings,
+    "[run]": keys.RunSettings,
+}
+
+
+def key_rows(kind: type) -> list[str]:
+    """README's rows of one table's keys: name, default, meaning."""
+    fields = dataclasses.fields(kind)
+    hints = typing.get_type_hints(kind)
+    if kind is keys.CompatSettings:
+        inherited = {field.name for field in dataclasses.fields(keys.RecipeSettings)}
+        fields = tuple(field for field in fields if field.name not in inherited)
+    rows = []
+    for field in fields:
+        if field.name == "gate":
+            continue
+        default = field.default
+        if default is None:
+            optional = type(None) in typing.get_args(hints[field.name])
+            shown = "–" if optional else "required"
+        elif isinstance(default, bool):
+            shown = f"`{str(default).lower()}`"
+        elif isinstance(default, tuple):
+            shown = "`[]`"
+        else:
+            shown = f'`"{default}"`' if isinstance(default, str) else f"`{default:g}`"
+        rows.append(f"| `{field.name}` | {shown} | {field.metadata['help']} |")
+    return rows
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_configuration_key_stands_in_readme(table):
+    text = README.read_text(encoding="utf-8")
+    assert f"`{table}`" in text
+    missing = [row for row in key_rows(TABLES[table]) if row not in text]
+    assert missing == []
+
+
+def test_every_flag_stands_in_readme(pytester):
+    text = README.read_text(encoding="utf-8")
+    help_text = pytester.runpytest_inprocess("--help").stdout.str()
+    flags = set(re.findall(r"^ +(--muscle-[a-z-]+)", help_text, re.MULTILINE))
+    assert len(flags) > 5
+    assert {flag for flag in flags if f"`{flag}" not in text} == set()
+
+
+def test_every_fixture_stands_in_readme():
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in fixtures.FIXTURES if f"`{name}`" not in text] == []
+
+
+def test_every_public_name_stands_in_readme():
+    text = README.read_text(encoding="utf-8")
+    names = [name for name in pytest_muscle.__all__ if not name.startswith("__")]
+    assert [name for name in names if f"`{name}" not in text] == []
+
+
+if __name__ == "__main__":
+    for table, kind in TABLES.items():
+        print(f"\n**`{table}`**\n\n| key | default | meaning |\n|---|---|---|")
+        print("\n".join(key_rows(kind)))
