@@ -373,9 +373,35 @@ def test_other_flags_are_checked_too(project, flags, expected):
 # --- anything at all
 
 names = st.sampled_from(
-    ["old", "new", "tasks", "gate", "adapter", "compat", "run", "model", "revision", "kind", "eval"]
-    + ["train", "prompt", "choices", "gold", "rank", "epochs", "device", "cache", "max_nfr", "x"]
-    + ["confidence", "batch_tokens", "slices", "seed", "strategy", "support"]
+    [
+        "old",
+        "new",
+        "tasks",
+        "gate",
+        "adapter",
+        "compat",
+        "run",
+        "model",
+        "revision",
+        "kind",
+        "eval",
+        "train",
+        "prompt",
+        "choices",
+        "gold",
+        "rank",
+        "epochs",
+        "device",
+        "cache",
+        "max_nfr",
+        "x",
+        "confidence",
+        "batch_tokens",
+        "slices",
+        "seed",
+        "strategy",
+        "support",
+    ]
 ) | st.text(max_size=5)
 scalars = (
     st.none()
