@@ -249,7 +249,7 @@ def test_a_data_set_saved_as_arrays_gives_lists_all_the_same(disk):
         ("two#tset", "datasets:two#tset: has no split 'tset'\n  splits: test, train"),
         ("one#test", "datasets:one#test: has no splits, so no 'test'\n  leave out #test"),
         ("one@main", "datasets:one@main: a revision belongs to a data set on the hub"),
-        ("empty", "datasets:empty: has no rows"),
+        ("empty", "datasets:empty: cannot be loaded: "),
         (".", "datasets:.: cannot be loaded: "),
         ("org/name#test", "datasets:org/name#test: cannot be loaded: "),
     ],
