@@ -186,11 +186,9 @@ class ModelUpdate:
         from pytest_muscle.models import BaseModel, model_spec
         from pytest_muscle.models.device import choose_dtype
 
-        spec = model_spec(
-            self._version(version),
-            self.settings.root,
-            f"{self.settings.path.name}: {version}.model",
-        )
+        settings = self._version(version)
+        where = settings.flag or f"{self.settings.path.name}: {version}.model"
+        spec = model_spec(settings, self.settings.root, where)
         dtype = choose_dtype(self.settings.run.dtype, self._device)
         return BaseModel(spec, device=self._device, dtype=dtype)
 

@@ -36,7 +36,7 @@ def key_rows(kind: type) -> list[str]:
         fields = tuple(field for field in fields if field.name not in inherited)
     rows = []
     for field in fields:
-        if field.name == "gate":
+        if field.name == "gate" or "help" not in field.metadata:
             continue
         default = field.default
         if default is None:

@@ -160,6 +160,6 @@ def _override(
     if not value:
         raise ConfigurationError("is empty", where=flag, hint="name a directory or a hub id")
     if is_path(value, invocation_dir) or is_path(value.partition("@")[0], root):
-        return ModelSettings(model=str(existing(value, invocation_dir, flag)))
+        return ModelSettings(model=str(existing(value, invocation_dir, flag)), flag=flag)
     name, _, revision = value.partition("@")
-    return ModelSettings(model=name, revision=revision or None)
+    return ModelSettings(model=name, revision=revision or None, flag=flag)

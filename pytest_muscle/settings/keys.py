@@ -31,7 +31,10 @@ def _key(help_: str, default: Any = None, **limits: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """`[old]` and `[new]`: one version of the model."""
+    """`[old]` and `[new]`: one version of the model.
+
+    `flag` is no key: it names the flag that stands in for the file's table, for errors.
+    """
 
     model: str = _key("A directory, a hub id or a .gguf file", filled=True)
     revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit", filled=True)
@@ -46,6 +49,7 @@ class ModelSettings:
         "Commit, branch or tag of an adapter on the hub", filled=True
     )
     trust_remote_code: bool = _key("Run Python code that comes with the model", False)
+    flag: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_paragraph(tiny_project):
     tiny_project.makepyfile("def test_flips(old_predictions): pass")
     result = tiny_project.runpytest_inprocess("--muscle-old=org/name@5f2c1e")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*ModelError: *old.model: 'org/name' is no directory here*"])
+    result.stdout.fnmatch_lines(["*ModelError: --muscle-old: 'org/name' is no directory here*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
