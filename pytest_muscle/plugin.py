@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             dest=f"muscle_{version}",
             metavar="MODEL",
             help=f"{version} model: a directory, a .gguf file or a hub id, with @REVISION; "
-            f"replaces model, revision and adapter of [{version}]",
+            f"stands in for all of [{version}]",
         )
     group.addoption(
         "--muscle-device",

@@ -216,8 +216,6 @@ def _run_batch(network: nn.Module, batch: list[_Row], results: list[float]) -> N
         chosen = logits[positions[0], positions[1]].float()
         normaliser = torch.logsumexp(chosen, dim=-1).tolist()
         raw = logits[index[0], index[1], index[2]].float().tolist()
-    for slot in {target[3] for target in targets}:
-        results[slot] = 0.0
     for (number, position, _, slot), value in zip(targets, raw, strict=True):
         results[slot] += value - normaliser[where[number, position]]
 

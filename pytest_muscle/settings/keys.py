@@ -86,7 +86,7 @@ class TaskSettings:
         "Column of the example's id; left out: `id` if there is one, else content", filled=True
     )
     delimiter: str = _key("What stands between prompt and option", " ")
-    metric: str = _key("acc, acc_norm or package.module:function", "acc")
+    metric: str = _key("acc, acc_norm, acc_bytes or package.module:function", "acc")
     slices: tuple[str, ...] = _key("Columns whose values group examples in reports", ())
     old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
     new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)

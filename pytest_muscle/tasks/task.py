@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pytest_muscle.digests import digest_json
-from pytest_muscle.errors import ConfigurationError, DataError, ModelError, nearest
+from pytest_muscle.errors import ConfigurationError, DataError, ModelError
 from pytest_muscle.settings import GateSettings, Settings, TaskSettings
-from pytest_muscle.settings.table import join, show
+from pytest_muscle.settings.table import join
+from pytest_muscle.tasks.choices import ChoiceRenderer
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.metrics import find_choice_metric
-from pytest_muscle.tasks.rows import Row, read_rows
-from pytest_muscle.tasks.templates import Expression, Template
+from pytest_muscle.tasks.rows import read_rows
 
 
 @dataclass(frozen=True)
@@ -134,182 +133,6 @@ class Task:
     def _read(self, data: str, limit: int | None = None) -> tuple[Example, ...]:
         rows = islice(read_rows(data, self.root), limit)
         return tuple(_with_unique_ids(self.renderer.examples(rows)))
-
-
-class ChoiceRenderer:
-    """The templates of a multiple-choice or classification task.
-
-    Args:
-        settings: The task's table in muscle.toml.
-        where: File and key of that table, for errors.
-
-    Raises:
-        ConfigurationError: If a template is not valid.
-    """
-
-    def __init__(self, settings: TaskSettings, *, where: str) -> None:
-        self._settings = settings
-        self._prompt = Template(settings.prompt, where=f"{where}.prompt")
-        self._gold = Expression(settings.gold, where=f"{where}.gold")
-        self._table = where
-        self._where = f"{where}.choices"
-        sources = settings.choices
-        if isinstance(sources, str):
-            sources = (sources,)
-            self._list: Expression | None = Expression(sources[0], where=self._where)
-        else:
-            self._list = None
-        self._choices = [
-            Template(source, where=f"{self._where}[{number}]")
-            for number, source in enumerate(sources)
-        ]
-        find_choice_metric(settings.metric, where=f"{where}.metric")
-        self._check_choices()
-
-    def _check_choices(self) -> None:
-        if self._list is not None and not self._list.is_expression:
-            raise ConfigurationError(
-                f"{self._settings.choices!r} is not one expression",
-                where=self._where,
-                hint='write a list of templates, or "{{ column }}" for a column that holds a list',
-            )
-        if self._list is None and len(self._choices) < 2:
-            raise ConfigurationError(
-                "needs at least two options",
-                where=self._where,
-                hint='write one template per option, or "{{ column }}" for a column with a list',
-            )
-        if self._settings.kind == "classification" and any(
-            choice.columns for choice in self._choices
-        ):
-            raise ConfigurationError(
-                "names columns, and a classification task has the same labels for all examples",
-                where=self._where,
-                hint='write the labels themselves, or set kind = "multiple_choice"',
-            )
-
-    def examples(self, rows: Iterable[Row]) -> Iterator[tuple[Example, str]]:
-        """Yield each row's example and the place it stands at."""
-        for row in rows:
-            options = self._options(row)
-            example = Example(
-                id=self._id(row),
-                prompt=self._prompt.render(row.columns, row=row.where),
-                options=options,
-                gold=self._gold_index(row, options),
-                fields=row.columns,
-            )
-            for column in self._settings.slices:
-                if column not in row.columns:
-                    raise self._no_column(column, "slices", row)
-            yield example, row.where
-
-    def _options(self, row: Row) -> tuple[str, ...]:
-        if self._list is None:
-            options = tuple(choice.render(row.columns, row=row.where) for choice in self._choices)
-        else:
-            value = self._list.evaluate(row.columns, row=row.where)
-            if not isinstance(value, list | tuple):
-                raise DataError(
-                    f"{self._where} is {type(value).__name__} {show(value)}, not a list",
-                    where=row.where,
-                    hint="name a column that holds a list; JSON Lines and Parquet have lists",
-                )
-            options = tuple(self._option(item, row) for item in value)
-        if len(options) < 2:
-            raise DataError(
-                f"{self._where} gives {len(options)} options",
-                where=row.where,
-                hint="give two or more",
-            )
-        for option in options:
-            if not option.strip():
-                raise DataError(
-                    f"{self._where} gives an empty option",
-                    where=row.where,
-                    hint="a model cannot choose a text that is not there",
-                )
-            if options.count(option) > 1:
-                raise DataError(
-                    f"{self._where} gives the option {show(option)} twice",
-                    where=row.where,
-                    hint="a model cannot choose between equal options",
-                )
-        return options
-
-    def _option(self, item: Any, row: Row) -> str:
-        plain = isinstance(item, str | int) or (isinstance(item, float) and math.isfinite(item))
-        if not plain:
-            raise DataError(
-                f"{self._where} gives the option {show(item)}",
-                where=row.where,
-                hint="options are texts or numbers",
-            )
-        return str(item)
-
-    def _no_column(self, column: str, key: str, row: Row) -> DataError:
-        return DataError(
-            f"there is no column {column!r}, which {self._table}.{key} names",
-            where=row.where,
-            hint=nearest(column, row.columns),
-        )
-
-    def _id(self, row: Row) -> str:
-        column = self._settings.id or "id"
-        if column in row.columns:
-            value = row.columns[column]
-            if value is None or value != value or not str(value).strip():
-                raise DataError(
-                    f"column {column!r} is empty, and it holds the ids",
-                    where=row.where,
-                    hint=f"give each row an id, or name another column as {self._table}.id",
-                )
-            return str(value)
-        if self._settings.id is not None:
-            raise self._no_column(column, "id", row)
-        return digest_json(row.columns)
-
-    def _gold_index(self, row: Row, options: tuple[str, ...]) -> int:
-        value = self._gold.evaluate(row.columns, row=row.where)
-        key = f"{self._table}.gold"
-        indices = _gold_indices(value, options)
-        if not indices:
-            shown = ", ".join(f"{number}: {show(option)}" for number, option in enumerate(options))
-            whole = isinstance(value, float) and value.is_integer()
-            raise DataError(
-                f"{key} is {show(value)}, neither an index nor an option",
-                where=row.where,
-                hint=('for an index write gold = "{{ column | int }}"; ' if whole else "")
-                + f"options: {shown}",
-            )
-        if len(indices) > 1:
-            raise DataError(
-                f"{key} is {show(value)}, an option's text and also another option's index",
-                where=row.where,
-                hint='for an index write gold = "{{ column | int }}"',
-            )
-        return indices.pop()
-
-
-def _gold_indices(value: Any, options: tuple[str, ...]) -> set[int]:
-    """Return what a gold answer can mean: a whole number is an index; a text may be both.
-
-    So may true and false, which are 1 and 0 and may be options by name.
-    """
-    indices: set[int] = set()
-    if isinstance(value, int) and 0 <= value < len(options):
-        indices.add(int(value))
-    if isinstance(value, str) and _is_index(value, options):
-        indices.add(int(value))
-    if isinstance(value, str | bool):
-        names = (str(value), str(value).lower()) if isinstance(value, bool) else (value,)
-        indices.update(options.index(name) for name in names if name in options)
-    return indices
-
-
-def _is_index(value: str, options: tuple[str, ...]) -> bool:
-    text = value.strip()
-    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) < len(options)
 
 
 def _with_unique_ids(examples: Iterable[tuple[Example, str]]) -> Iterator[Example]:

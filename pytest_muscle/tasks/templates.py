@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sized
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, UndefinedError, meta
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, meta
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -66,6 +66,7 @@ def _refuse_large(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
 def _bounded(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter that refuses numbers it would make an endless text of."""
 
+    @wraps(call)  # and Jinja2's mark of what it passes first
     def bounded(*args: Any, **kwargs: Any) -> Any:
         _refuse_large(args[1:], kwargs)
         return call(*args, **kwargs)
@@ -202,7 +203,7 @@ class Expression(Template):
         if expression is None:
             return self.render(columns, row=row)
         value = self._run(lambda: expression(dict(columns)), columns, row)
-        if isinstance(value, StrictUndefined):
+        if isinstance(value, Undefined):
             self.check(columns, row=row)
             raise DataError(f"{self.where} has no value on this row", where=row)
         return value

@@ -135,6 +135,9 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
     recipe = fit.recipe
     per_step = recipe.batch_size * recipe.gradient_accumulation
     steps = recipe.max_steps or math.ceil(examples / per_step * recipe.epochs)
+    options: dict[str, Any] = {}
+    if recipe.gradient_checkpointing:  # named even when off, transformers warns of its new name
+        options["gradient_checkpointing"] = True
     arguments = TrainingArguments(
         output_dir=str(fit.work_directory),
         per_device_train_batch_size=recipe.batch_size,
@@ -146,7 +149,6 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
         warmup_steps=min(recipe.warmup_steps, steps // 10),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
-        gradient_checkpointing=recipe.gradient_checkpointing,
         lr_scheduler_type="linear",
         train_sampling_strategy="group_by_length",
         seed=recipe.seed,
@@ -166,6 +168,7 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
         disable_tqdm=True,
         report_to="none",
         dataloader_pin_memory=fit.device.type == "cuda",
+        **options,
     )
     if arguments.n_gpu > 1:
         # One process drives one device; more devices are for a launcher that starts more.

@@ -1,19 +1,16 @@
-"""Reading muscle.toml, [tool.muscle] and flags; whatever stands there, one sentence at worst."""
+"""Reading muscle.toml and [tool.muscle]; whatever stands there, one sentence at worst."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_muscle.errors import ConfigurationError
-from pytest_muscle.settings import GateSettings, read_settings
-from pytest_muscle.settings.flags import Flags, find_file
+from pytest_muscle.settings import GateSettings, Settings, read_settings
 
 VALID = """\
 # Der Bär tippt – “ganz” normal
@@ -76,17 +73,15 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project").parent
 
 
-def read(folder: Path, text: str | None = None, *, file: str = "muscle.toml", **flags: Any):
+def read(folder: Path, text: str | None = None, *, file: str = "muscle.toml") -> Settings:
     if text is not None:
         (folder / file).write_text(text, encoding="utf-8")
-    return read_settings(folder / file, Flags(**flags), invocation_dir=folder)
+    return read_settings(folder / file, invocation_dir=folder)
 
 
-def refusal(
-    folder: Path, text: str | None = None, *, file: str = "muscle.toml", **flags: Any
-) -> str:
+def refusal(folder: Path, text: str | None = None, *, file: str = "muscle.toml") -> str:
     with pytest.raises(ConfigurationError) as caught:
-        read(folder, text, file=file, **flags)
+        read(folder, text, file=file)
     return str(caught.value)
 
 
@@ -242,134 +237,6 @@ def test_a_pyproject_without_tool_muscle_is_refused_when_named(project, text):
     assert "has no [tool.muscle] table\n  write" in refusal(project, text, file="pyproject.toml")
 
 
-def test_muscle_toml_goes_before_pyproject(project):
-    (project / "pyproject.toml").write_text("[tool.muscle.run]\n")
-    assert find_file(project, Flags(), project) == project / "muscle.toml"
-    (project / "muscle.toml").unlink()
-    assert find_file(project, Flags(), project) == project / "pyproject.toml"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "# see [tool.muscle] of pytest-muscle\n[project]\nname = 'x'",
-        "[project]\nname = 'pytest-muscle'",
-        "[tool.muscles]",
-        "[tool]\nx = 1",
-    ],
-)
-def test_a_pyproject_that_only_speaks_of_muscle_is_not_ours(tmp_path, text):
-    (tmp_path / "pyproject.toml").write_text(text)
-    assert find_file(tmp_path, Flags(), tmp_path) is None
-
-
-@pytest.mark.parametrize("text", ["[tool.muscle.run]", "[tool]\nmuscle = {}", "[ tool . muscle ]"])
-def test_every_way_to_write_tool_muscle_is_found(tmp_path, text):
-    (tmp_path / "pyproject.toml").write_text(text)
-    assert find_file(tmp_path, Flags(), tmp_path) == tmp_path / "pyproject.toml"
-
-
-def test_a_broken_pyproject_with_tool_muscle_is_found_to_be_refused(tmp_path):
-    (tmp_path / "pyproject.toml").write_text("[tool.muscle\n")
-    assert find_file(tmp_path, Flags(), tmp_path) == tmp_path / "pyproject.toml"
-    assert "is not valid TOML" in refusal(tmp_path, file="pyproject.toml")
-
-
-# --- flags
-
-
-def test_muscle_config_is_relative_to_where_pytest_starts_and_may_be_a_folder(project):
-    start = project.parent
-    expected = project / "muscle.toml"
-    assert find_file(start, Flags(config="project/muscle.toml"), start) == expected
-    assert find_file(start, Flags(config="project"), start) == expected
-    assert find_file(start, Flags(config=str(expected)), start) == expected
-    expected.rename(project / "other.toml")
-    (project / "pyproject.toml").write_text("[tool.muscle]")
-    assert find_file(start, Flags(config="project"), start) == project / "pyproject.toml"
-
-
-@pytest.mark.parametrize(
-    "value", ["nowhere.toml", "", ".", "a\0b", "~nobody-here/m.toml", "x/" * 3000]
-)
-def test_muscle_config_that_names_no_file_is_refused(tmp_path, value):
-    with pytest.raises(ConfigurationError, match=r"^--muscle-config: (no such file|there is no)"):
-        find_file(tmp_path, Flags(config=value), tmp_path)
-
-
-def test_flags_go_before_the_file(project):
-    found = read(project, device="mps", cache="elsewhere", limit=3, no_train=True)
-    assert found.run.device == "mps"
-    assert found.cache == project / "elsewhere"
-    assert (found.limit, found.train) == (3, False)
-
-
-def test_a_flag_s_path_is_relative_to_where_pytest_starts(project):
-    found = read_settings(
-        project / "muscle.toml",
-        Flags(old="v2", cache="c"),
-        invocation_dir=project / "models",
-    )
-    assert found.old.model == str(project / "models" / "v2")
-    assert found.cache == project / "models" / "c"
-
-
-def test_a_flag_s_model_replaces_all_of_the_file_s_table(project):
-    found = read(project, old="models/v2", new="org/other@abc")
-    assert found.old.adapter is None
-    assert (found.new.model, found.new.revision) == ("org/other", "abc")
-    assert read(project, new="gpt2").new.revision is None
-
-
-def test_a_flag_saves_a_file_whose_old_model_is_not_here(project):
-    text = VALID.replace("models/v1", "models/gone")
-    assert "old.model: no such file" in refusal(project, text)
-    assert read(project, text, old="models/v1").old.model.endswith("models/v1")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("", "--muscle-old: is empty"),
-        ("./nowhere", "--muscle-old: no such file or directory: "),
-        ("models/v3", "known: v1, v2"),
-        ("models/v1@abc", "--muscle-old: no such file or directory: "),
-        ("org/name@", "--muscle-old: no such file or directory: "),
-        ("data", "--muscle-old: "),
-        ("data/eval.jsonl", "is neither a directory nor a .gguf file"),
-        ("a\0b", "--muscle-old: no such file or directory: "),
-        ("~nobody-here", "--muscle-old: no such file or directory: "),
-    ],
-)
-def test_a_flag_that_names_no_model_is_blamed_itself(project, value, expected):
-    message = refusal(project, old=value)
-    assert message.startswith("--muscle-old: ")
-    assert expected in message
-
-
-def test_a_path_beside_the_file_is_not_taken_for_a_hub_id_elsewhere(project):
-    (project / "tests").mkdir()
-    with pytest.raises(ConfigurationError, match="--muscle-new: no such file") as caught:
-        read_settings(
-            project / "muscle.toml", Flags(new="models/v2"), invocation_dir=project / "tests"
-        )
-    assert str(project / "tests" / "models" / "v2") in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        ({"limit": 0}, "--muscle-limit: must be at least 1"),
-        ({"cache": ""}, "--muscle-cache: is empty"),
-        ({"cache": "muscle.toml"}, "muscle.toml is not a directory"),
-    ],
-)
-def test_other_flags_are_checked_too(project, flags, expected):
-    message = refusal(project, **flags)
-    assert message.startswith("--muscle-")
-    assert expected in message
-
-
 # --- anything at all
 
 names = st.sampled_from(
@@ -457,24 +324,14 @@ def test_any_damaged_file_is_read_or_refused(shared, cuts):
     read_or_refuse(path, shared)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@example(value="~\0")
-@given(value=st.text(max_size=10) | st.sampled_from(["models/v1", "a@b", "models/v1@", "~/x"]))
-def test_any_flag_is_used_or_refused(shared, value):
-    for flags in (Flags(old=value), Flags(new=value), Flags(cache=value)):
-        read_or_refuse(shared / "muscle.toml", shared, flags)
-    with contextlib.suppress(ConfigurationError):
-        find_file(shared, Flags(config=value), shared)
-
-
-def read_or_refuse(path: Path, folder: Path, flags: Flags = Flags()) -> None:  # noqa: B008
+def read_or_refuse(path: Path, folder: Path) -> None:
     error = None
     try:
-        found = read_settings(path, flags, invocation_dir=folder)
+        found = read_settings(path, invocation_dir=folder)
     except ConfigurationError as caught:
         error = caught
     if error is None:
         assert found.path == path
         assert found.cache.is_absolute()
     else:
-        assert str(error).startswith((f"{path.name}: ", f"{path}: ", "--muscle-"))
+        assert str(error).startswith((f"{path.name}: ", f"{path}: "))

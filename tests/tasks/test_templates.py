@@ -47,6 +47,9 @@ def evaluate(source: str, **columns: object) -> object:
         ("{{ hint | default('no hint') }}", "no hint"),
         ("{{ nothing or 'empty' }}", "empty"),
         ("{{ 2 + 3 * 2 ** 2 }} {{ '-' * 3 }} {{ 'a' + 'b' }}", "14 --- ab"),
+        ("{{ 'x' | center(3) }}|{{ 'x\ny' | indent(1) }}|{{ 'x'.ljust(2) }}", " x |x\n y|x "),
+        ("{% for part in options | batch(1) %}{{ part | join }};{% endfor %}", "x;y;"),
+        ("{% for part in options | slice(2) %}{{ part | join }};{% endfor %}", "x;y;"),
         ("", ""),
     ],
 )

@@ -237,7 +237,18 @@ def test_weights_that_are_no_numbers_are_not_kept(run):
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory(run):
-    assert_same_weights(run(gradient_checkpointing=True)[0], run()[0])
+    sparing = []
+
+    class Look(TrainerCallback):
+        def on_step_begin(self, args, state, control, model=None, **_: object) -> None:
+            sparing.append(
+                any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+            )
+
+    with_it, _ = run(gradient_checkpointing=True, callback=Look())
+
+    assert all(sparing)
+    assert_same_weights(with_it, run()[0])
 
 
 def test_bfloat16_on_the_cpu(run):

@@ -1,0 +1,204 @@
+"""From a data file to examples, and from log-likelihoods to an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_muscle.errors import ConfigurationError, DataError, ModelError
+from pytest_muscle.settings import Settings, TaskSettings
+from pytest_muscle.tasks import Example, Task, build_tasks
+
+ROWS = [
+    {"question": "Sky?", "options": ["red", "blue"], "label": 1, "place": "up"},
+    {"question": "Grass?", "options": ["green", "pink"], "label": 0, "place": "down"},
+    {"question": "Snow?", "options": ["black", "white"], "label": 1, "place": "down"},
+]
+
+
+def make_task(folder: Path, rows: list[dict[str, Any]] | str = ROWS, **keys: Any) -> Task:
+    """A task over `data.jsonl`, with the usual templates where nothing else is given."""
+    text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "data.jsonl").write_text(text, encoding="utf-8")
+    limit = keys.pop("limit", None)
+    table = {
+        "kind": "multiple_choice",
+        "eval": "data.jsonl",
+        "prompt": "Q: {{ question }}\nA:",
+        "choices": "{{ options }}",
+        "gold": "{{ label }}",
+    } | keys
+    return Task("support", TaskSettings(**table), folder, "muscle.toml", limit)
+
+
+def refusal(folder: Path, rows: list[dict[str, Any]] | str = ROWS, **keys: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        _ = make_task(folder, rows, **keys).eval
+    return str(caught.value)
+
+
+def row(**columns: Any) -> dict[str, Any]:
+    return ROWS[0] | columns
+
+
+# --- examples
+
+
+def test_each_row_is_an_example(tmp_path):
+    first, *_ = make_task(tmp_path, [row(id="q1")]).eval
+    assert (first.id, first.prompt) == ("q1", "Q: Sky?\nA:")
+    assert (first.options, first.gold) == (("red", "blue"), 1)
+    assert first.fields["place"] == "up"
+    assert [first.answer_text(answer) for answer in (0, 1, 2, "x")] == ["red", "blue", "2", "x"]
+
+
+def test_limit_takes_the_first_and_leaves_the_train_set_alone(tmp_path):
+    task = make_task(tmp_path, limit=2, train="data.jsonl")
+    assert [example.gold for example in task.eval] == [1, 0]
+    assert len(task.train) == 3
+    assert make_task(tmp_path).train == ()
+
+
+def test_the_same_data_as_csv_asks_the_same(tmp_path):
+    (tmp_path / "data.csv").write_text("question,a,b,label\nSky?,red,blue,1\n")
+    found = make_task(tmp_path, eval="data.csv", choices=("{{ a }}", "{{ b }}")).eval
+    assert found[0].digest == make_task(tmp_path).eval[0].digest
+
+
+def test_parquet_lists_are_options(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "data.parquet")
+    found = make_task(tmp_path, eval="data.parquet").eval
+    assert [example.digest for example in found] == [e.digest for e in make_task(tmp_path).eval]
+
+
+def test_tasks_are_built_from_settings_and_read_nothing_yet(tmp_path):
+    table = make_task(tmp_path).settings
+    path = tmp_path / "muscle.toml"
+    tasks = build_tasks(Settings(path=path, tasks={"a": table}, limit=2))
+    (tmp_path / "data.jsonl").unlink()
+    assert (tasks["a"].root, tasks["a"].limit, tasks["a"].gate) == (tmp_path, 2, table.gate)
+    with pytest.raises(DataError, match="cannot be read"):
+        _ = tasks["a"].eval
+
+
+# --- ids
+
+
+def test_ids_from_content_do_not_depend_on_the_order_of_rows_or_keys(tmp_path):
+    ids = {example.prompt: example.id for example in make_task(tmp_path).eval}
+    turned = [dict(reversed(row.items())) for row in reversed(ROWS)]
+    assert {example.prompt: example.id for example in make_task(tmp_path, turned).eval} == ids
+    content = '{"label":1,"options":["red","blue"],"place":"up","question":"Sky?"}'
+    assert ids["Q: Sky?\nA:"] == hashlib.sha256(content.encode()).hexdigest()
+
+
+def test_ids_come_from_the_column_that_id_names(tmp_path):
+    rows = [row(key=7), row(key=8)]
+    assert [example.id for example in make_task(tmp_path, rows, id="key").eval] == ["7", "8"]
+    assert [example.id for example in make_task(tmp_path, [row(id=0)]).eval] == ["0"]
+
+
+def test_duplicate_ids_are_named_with_both_lines(tmp_path):
+    message = refusal(tmp_path, [row(id="a"), row(id="b"), row(id="a")])
+    assert message.startswith("data.jsonl:3: id 'a' stands already at data.jsonl:1")
+    assert "data.jsonl:2: id '1' stands already" in refusal(tmp_path, [row(id=1), row(id="1")])
+
+
+def test_duplicate_rows_are_duplicate_ids(tmp_path):
+    message = refusal(tmp_path, [*ROWS, dict(reversed(ROWS[1].items()))])
+    assert message.startswith("data.jsonl:4: id ")
+    assert "stands already at data.jsonl:2" in message
+
+
+def test_an_odd_name_is_written_as_toml_writes_it(tmp_path):
+    task = make_task(tmp_path, prompt="{{")
+    odd = Task("my task", task.settings, tmp_path, "muscle.toml")
+    with pytest.raises(ConfigurationError, match=r'tasks\."my task"\.prompt: is not a valid'):
+        _ = odd.eval
+
+
+# --- what the model is asked, and what it chooses
+
+
+@pytest.mark.parametrize(
+    ("prompt", "delimiter", "expected"),
+    [
+        ("Q:", " ", " red"),
+        ("Q:", "", "red"),
+        ("Q:", "\n", "\nred"),
+        ("Q: ", " ", "red"),
+        ("Q:\n", " ", "red"),
+        ("", " ", "red"),
+    ],
+)
+def test_the_delimiter_stands_between_prompt_and_option_once(tmp_path, prompt, delimiter, expected):
+    task = make_task(tmp_path, prompt=prompt, delimiter=delimiter)
+    assert task.continuation(task.eval[0], 0) == expected
+
+
+@pytest.mark.parametrize(("metric", "answer"), [("acc", 0), ("acc_norm", 1), ("acc_bytes", 1)])
+def test_the_metric_of_the_table_chooses(tmp_path, metric, answer):
+    task = make_task(tmp_path, [row(options=["no", "much"], label=0)], metric=metric)
+    assert task.answer((-6.0, -8.0), task.eval[0]) == answer  # per character: -3 and -2
+
+
+@pytest.fixture
+def own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    module: Any = types.ModuleType("own_metrics")
+    module.last = lambda values, options: np.int64(len(options) - 1)
+    module.beyond = lambda values, options: len(options)
+    module.before = lambda values, options: -1
+    module.text = lambda values, options: options[0]
+    module.nothing = lambda values, options: None
+    module.broken = lambda values: 0
+    monkeypatch.setitem(sys.modules, "own_metrics", module)
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_your_own_metric_chooses_or_is_refused(tmp_path):
+    def answer(name: str) -> object:
+        task = make_task(tmp_path, metric=f"own_metrics:{name}")
+        return task.answer((-1.0, -2.0), task.eval[0])
+
+    assert answer("last") == 1
+    assert type(answer("last")) is int
+    for name in ("beyond", "before", "text", "nothing", "broken"):
+        with pytest.raises(ConfigurationError) as caught:
+            answer(name)
+        assert str(caught.value).startswith("muscle.toml: tasks.support.metric: own_metrics:")
+
+
+def test_what_is_not_a_number_is_no_answer(tmp_path):
+    task = make_task(tmp_path, [row(id="q1")])
+    with pytest.raises(ModelError, match="a log-likelihood of example 'q1' is not a number"):
+        task.answer((-1.0, float("nan")), task.eval[0])
+
+
+def test_a_digest_changes_with_all_that_is_asked_and_nothing_else(tmp_path):
+    digest = make_task(tmp_path).digest
+    assert make_task(tmp_path, slices=("place",)).digest == digest
+    others = [
+        make_task(tmp_path, prompt="{{ question }}").digest,
+        make_task(tmp_path, delimiter="").digest,
+        make_task(tmp_path, metric="acc_norm").digest,
+        make_task(tmp_path, gold="{{ 1 - label }}").digest,
+        make_task(tmp_path, choices="{{ options | reverse | list }}").digest,
+        make_task(tmp_path, limit=2).digest,
+        make_task(tmp_path, [*ROWS, row(id="x")]).digest,
+    ]
+    assert len({digest, *others}) == 8
+
+
+def test_an_example_s_digest_is_that_of_prompt_options_and_gold():
+    example = Example("a", "Q:", ("x", "y"), 1, {"any": 1})
+    assert example.digest == hashlib.sha256(b'["Q:",["x","y"],1]').hexdigest()
