@@ -224,7 +224,11 @@ def _logits_from(
     network: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, first: int
 ) -> torch.Tensor:
     """Return logits [batch, tokens - first, vocab] of the positions from `first` on."""
-    keep = input_ids.shape[1] - first
+    import torch
+
+    # Positions as a tensor, not a count: a slice of hidden states is not contiguous, and PyTorch
+    # then copies the vocabulary projection once per row.
+    keep = torch.arange(first, input_ids.shape[1], device=input_ids.device)
     base: Any = network
     if hasattr(base, "get_base_model"):
         base = base.get_base_model()
