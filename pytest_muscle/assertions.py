@@ -223,10 +223,15 @@ def assert_gate(old: Predictions, new: Predictions, *, gate: Gate) -> FlipReport
     Raises:
         FlipAssertionError: If a limit is passed.
         ComparisonError: If the two cannot be compared.
-        ValueError: If a limit is out of range.
+        ValueError: If a limit is out of range, or none is set: such a gate passes everything.
     """
     __tracebackhide__ = True
     _require_confidence(gate.confidence)
+    if gate.max_nfr is None and gate.max_accuracy_drop is None and gate.max_inconsistency is None:
+        raise ValueError(
+            "the gate has no limit and would pass everything: set max_nfr, max_accuracy_drop or "
+            "max_inconsistency in [gate] of muscle.toml"
+        )
     for name, lowest in (("max_nfr", 0), ("max_accuracy_drop", -1), ("max_inconsistency", 0)):
         if getattr(gate, name) is not None:
             _require(name, getattr(gate, name), lowest=lowest)

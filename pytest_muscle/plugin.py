@@ -111,7 +111,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.config.get_verbosity() > 0:
         for summary in summaries:
             if summary.slices:
-                terminalreporter.write_line(f"\n{render_slices(summary.task, summary.slices)}")
+                table = render_slices(summary.task, summary.slices, summary.compat_slices)
+                terminalreporter.write_line(f"\n{table}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

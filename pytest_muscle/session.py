@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pytest_muscle.progress import Progress
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
-    from pytest_muscle.update import ModelUpdate, Side
+    from pytest_muscle.update import ModelUpdate
 
 WORKER_OUTPUT = "muscle"
-SIDES: tuple[Side, ...] = ("old", "new", "compat")
+SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
 
 class MuscleSession:
@@ -50,7 +50,9 @@ class MuscleSession:
         if self._update is None:
             from pytest_muscle.update import ModelUpdate
 
-            self._update = ModelUpdate(self._settings(), _progress(self._config))
+            update = ModelUpdate(self._settings(), _progress(self._config))
+            update.check()
+            self._update = update
         return self._update
 
     def task_names(self, wanted: Iterable[str] | None) -> list[str]:
@@ -96,9 +98,10 @@ class MuscleSession:
         """Return a summary with its verdict for each task that was compared, in file order."""
         from dataclasses import replace
 
-        summaries = {summary.task: summary for summary in self._of_workers}
-        for summary in self._own_summaries():
-            summaries[summary.task] = _fuller(summary, summaries.get(summary.task))
+        summaries: dict[str, TaskSummary] = {}
+        for summary in [*self._of_workers, *self._own_summaries()]:
+            known = summaries.get(summary.task)
+            summaries[summary.task] = known.merge(summary) if known else summary
         order = list(self.settings.tasks) if self.settings else []
         return [
             replace(summaries[name], verdict=_verdict(self._outcomes.get(name, {})))
@@ -108,7 +111,7 @@ class MuscleSession:
     def send_to_controller(self) -> None:
         """Hand this worker's summaries and outcomes to the controller of pytest-xdist."""
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
-        if output is not None and self._outcomes:
+        if output is not None and self._update is not None:
             output[WORKER_OUTPUT] = {
                 "summaries": [summary.to_json() for summary in self._own_summaries()],
                 "outcomes": self._outcomes,
@@ -122,34 +125,31 @@ class MuscleSession:
         for task, outcomes in sent["outcomes"].items():
             for nodeid, passed in outcomes.items():
                 self.record(task, nodeid, passed)
-        for values in sent["summaries"]:
-            summary = TaskSummary.from_json(values)
-            earlier = [known for known in self._of_workers if known.task == summary.task]
-            for known in earlier:
-                self._of_workers.remove(known)
-            self._of_workers.append(_fuller(summary, *earlier))
+        self._of_workers.extend(map(TaskSummary.from_json, sent["summaries"]))
 
     def _own_summaries(self) -> list[TaskSummary]:
         update = self._update
         if update is None:
             return []
+        from dataclasses import replace
+
         from pytest_muscle.reports.slices import summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
         summaries = []
         for name, task in update.tasks.items():
-            made = [side for side in SIDES if update.made_predictions(side, name)]
-            if "old" not in made or len(made) < 2:
+            sides = [side for side in SIDES if update.made_predictions(side, name)]
+            if not sides or update.made_predictions("old", name) is None:
                 continue
-            # A test may ask for old and compat alone; the table needs the new side all the same.
-            try:
-                report = update.flip_report(name)
-            except MuscleError:
-                continue  # a test that asked for it has said why
-            compat = update.made_predictions("compat", name)
-            compat_report = update.flip_report(name, "compat") if compat else None
-            slices = summarise_slices(task, report, compat_report)
-            summaries.append(summarise(name, report, compat_report, slices=slices))
+            reports = {side: update.flip_report(name, side) for side in sides}
+            slices = {side: summarise_slices(task, report) for side, report in reports.items()}
+            summaries.append(
+                replace(
+                    summarise(name, reports.get("new"), reports.get("compat")),
+                    slices=slices.get("new", ()),
+                    compat_slices=slices.get("compat", ()),
+                )
+            )
         return summaries
 
     def _settings(self) -> Settings:
@@ -170,17 +170,10 @@ def session_of(config: pytest.Config) -> MuscleSession:
     return config.stash[KEY]
 
 
-def _fuller(summary: TaskSummary, *others: TaskSummary | None) -> TaskSummary:
-    """Return the summary of one task that knows the compat adapter, if one of them does.
-
-    Workers that share a task come to the same figures, but not each has used the adapter.
-    """
-    known = [other for other in (summary, *others) if other is not None]
-    return next((other for other in known if other.compat_nfr is not None), summary)
-
-
 def _verdict(outcomes: Mapping[str, bool]) -> str:
-    """Return "passed", or how many of a task's tests failed."""
+    """Return "passed", or how many of a task's tests failed; nothing where none was run for it."""
+    if not outcomes:
+        return ""
     failed = sum(not passed for passed in outcomes.values())
     return f"FAILED\n{failed} of {len(outcomes)}" if failed else "passed"
 

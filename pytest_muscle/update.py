@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_muscle.digests import FileDigests
-from pytest_muscle.errors import ConfigurationError, nearest
+from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
 from pytest_muscle.predictions import Prediction, Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import ModelSettings, Settings
@@ -69,9 +69,10 @@ class ModelUpdate:
             ConfigurationError: If the version is not configured.
         """
         settings = self._version(version)
-        return self._language_model(
-            version, self._given_adapter(settings.adapter, settings.adapter_revision, version)
+        adapter = self._given_adapter(
+            settings.adapter, settings.adapter_revision, f"{version}.adapter"
         )
+        return self._language_model(version, adapter)
 
     def task_adapter(self, version: Version, task: str) -> Adapter | None:
         """Return a version's adapter for a task: given, stored or trained now; or none.
@@ -126,7 +127,8 @@ class ModelUpdate:
 
     def made_predictions(self, side: Side, task: str) -> Predictions | None:
         """Return a model's predictions if they were made already, without making them."""
-        return self._made.get(("predictions", side, task))
+        made = self._made.get(("predictions", side, task))
+        return made if isinstance(made, Predictions) else None
 
     def describe(self) -> list[str]:
         """Return what is under test, a line each, for the report header; loads nothing."""
@@ -145,9 +147,29 @@ class ModelUpdate:
         lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}")
         return lines
 
+    def check(self) -> None:
+        """Check what can be checked before any data is read: templates, metrics, strategy.
+
+        Raises:
+            ConfigurationError: It names file and key.
+        """
+        from pytest_muscle.training.objectives import find_objective
+
+        for task in self.tasks.values():
+            _ = task.renderer
+        find_objective(
+            self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
+        )
+
     def _once(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+        """Make a thing once; a mistake of the user's is raised again, not made again."""
         if key not in self._made:
-            self._made[key] = make()
+            try:
+                self._made[key] = make()
+            except MuscleError as error:
+                self._made[key] = error
+        if isinstance(self._made[key], MuscleError):
+            raise self._made[key]
         return self._made[key]  # type: ignore[no-any-return]
 
     def _version(self, version: Version) -> ModelSettings:
@@ -203,44 +225,66 @@ class ModelUpdate:
         )
 
     def _given_adapter(self, name: str | None, revision: str | None, key: str) -> Adapter | None:
+        """Return the adapter that a key names, fetched if need be, or none.
+
+        Args:
+            name: A directory or a hub id; a task's hub id may end in `@revision`.
+            revision: Its revision, where a key of its own has it.
+            key: Dotted key, for errors.
+        """
         from pytest_muscle.models.spec import adapter_directory
+        from pytest_muscle.settings.locations import is_path
         from pytest_muscle.training.store import Adapter
 
         if name is None:
             return None
-        where = f"{self.settings.path.name}: {key}.adapter"
-        path = adapter_directory(name, self.settings.root, revision, where)
+        if revision is None and not is_path(name, self.settings.root):
+            name, _, revision = name.partition("@")
+        where = f"{self.settings.path.name}: {key}"
+        path = adapter_directory(name, self.settings.root, revision or None, where)
         return Adapter(path, "given")
 
     def _make_task_adapter(self, version: Version, name: str) -> Adapter | None:
         task = self.task(name)
         settings = self._version(version)
         own: str | None = getattr(task.settings, f"{version}_adapter")
-        given = (
-            self._given_adapter(own, None, f"tasks.{name}.{version}_adapter")
-            if own is not None
-            else self._given_adapter(settings.adapter, settings.adapter_revision, version)
-        )
+        if own is not None and settings.flag is None:
+            given = self._given_adapter(own, None, f"tasks.{name}.{version}_adapter")
+        else:
+            given = self._given_adapter(
+                settings.adapter, settings.adapter_revision, f"{version}.adapter"
+            )
         if given is not None or task.settings.train is None:
             return given
         from pytest_muscle.training.adapters import task_adapter
 
-        self._check_data()
+        self._check_data(task)
+        other: Version = "old" if version == "new" else "new"
         return task_adapter(
-            self._shop, task, self.base(version), self.settings.adapter, side=version
+            self._shop,
+            task,
+            self.base(version),
+            self.settings.adapter,
+            side=version,
+            beside=self._made.get(("base", other)),
         )
 
     def _make_compat_adapter(self, name: str) -> Adapter:
         task = self.task(name)
         compat = self.settings.compat
-        given = self._given_adapter(
-            task.settings.compat_adapter or compat.adapter, compat.adapter_revision, "compat"
+        own = task.settings.compat_adapter
+        given = (
+            self._given_adapter(own, None, f"tasks.{name}.compat_adapter")
+            if own is not None
+            else self._given_adapter(compat.adapter, compat.adapter_revision, "compat.adapter")
         )
         if given is not None:
             return given
-        from pytest_muscle.training.adapters import compat_adapter
+        from pytest_muscle.training.adapters import check_vocabularies, compat_adapter
 
-        self._check_data()
+        self._check_data(task)
+        # Before two task adapters are trained for nothing.
+        check_vocabularies(self.base("old"), self.base("new"), task)
         return compat_adapter(
             self._shop,
             task,
@@ -253,7 +297,7 @@ class ModelUpdate:
         from pytest_muscle.models import LoglikelihoodRequest
 
         task = self.task(name)
-        self._check_data()
+        self._check_data(task)
         model = self.task_model(side, name)
         requests = [
             LoglikelihoodRequest(
@@ -286,6 +330,6 @@ class ModelUpdate:
             examples={example.id: example for example in task.eval},
         )
 
-    def _check_data(self) -> None:
-        """Read the data of all tasks, so that a mistake shows before any model loads."""
-        self._once(("data",), lambda: [(task.eval, task.train) for task in self.tasks.values()])
+    def _check_data(self, task: Task) -> None:
+        """Read a task's data, so that a mistake in it shows before a model loads for it."""
+        self._once(("data", task.name), lambda: (task.eval, task.train))

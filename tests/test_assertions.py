@@ -128,8 +128,9 @@ def test_a_gate_lists_all_that_was_exceeded():
     assert "≤ 50.00 %  kept" in str(caught.value)
 
 
-def test_a_gate_without_limits_lets_all_pass():
-    assert assert_gate(answers(), answers(wrong=range(N)), gate=gate()).new_accuracy == 0
+def test_a_gate_without_limits_is_refused_since_it_would_pass_everything():
+    with pytest.raises(ValueError, match="no limit and would pass everything"):
+        assert_gate(answers(), answers(wrong=range(N)), gate=gate())
 
 
 def test_a_gate_with_confidence_judges_bounds():

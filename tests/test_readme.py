@@ -32,7 +32,7 @@ def key_rows(kind: type) -> list[str]:
     fields = dataclasses.fields(kind)
     hints = typing.get_type_hints(kind)
     if kind is keys.CompatSettings:
-        inherited = {field.name for field in dataclasses.fields(keys.RecipeSettings)}
+        inherited = {field.name for field in dataclasses.fields(keys.TrainingSettings)}
         fields = tuple(field for field in fields if field.name not in inherited)
     rows = []
     for field in fields:

@@ -16,6 +16,21 @@ from pytest_muscle.predictions import Predictions
 SHOWN = 10
 
 
+def _refuse_other_kind(gold: Answers, *answers: Answers) -> None:
+    """Raise where text stands against numbers: no answer could ever be right.
+
+    Answers read from a CSV file are text, and a build must not be green for that.
+    """
+    gold_is_text = {isinstance(value, str) for value in gold}
+    found = {isinstance(value, str) for column in answers for value in column}
+    if len(gold_is_text) == 1 and found == {not next(iter(gold_is_text))}:
+        kinds = ("text", "no text") if gold_is_text == {True} else ("no text", "text")
+        raise ComparisonError(
+            f"all gold answers are {kinds[0]} and all answers are {kinds[1]}, so none can be right",
+            hint="bring both to one type, for instance with str()",
+        )
+
+
 def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Predictions]:
     """Align two tables by id.
 
@@ -136,6 +151,7 @@ def _pair(
 ) -> AnswerPairs:
     if not ids:
         raise ComparisonError("there is no answer to compare", hint="give at least one example")
+    _refuse_other_kind(gold, old_answers, new_answers)
     old_correct, new_correct = equal(old_answers, gold), equal(new_answers, gold)
     return AnswerPairs(
         ids=ids,

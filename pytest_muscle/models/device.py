@@ -38,9 +38,18 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """Return the floating-point type: bfloat16 where the device is fast at it, or the one wanted.
 
     CUDA devices without bfloat16 units get float16, CPUs without them and MPS float32.
+
+    Raises:
+        ConfigurationError: If a CUDA device is asked for bfloat16 and cannot do it.
     """
     import torch
 
+    if wanted == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ConfigurationError(
+            "the CUDA device cannot do bfloat16",
+            where="run.dtype",
+            hint='set dtype = "auto", "float16" or "float32"',
+        )
     if wanted != "auto":
         return {
             "float32": torch.float32,

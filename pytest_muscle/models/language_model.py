@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,15 +57,6 @@ class BaseModel:
         if self._network is None:
             self._network = load_network(self.spec, self.device, self.dtype)
         return self._network
-
-    @contextmanager
-    def using(self, adapter: Path | None) -> Iterator[nn.Module]:
-        """Give the network with one adapter active, or none.
-
-        Raises:
-            ModelError: If model or adapter cannot be loaded.
-        """
-        yield self.activate(adapter)
 
     def activate(self, adapter: Path | None) -> nn.Module:
         """Return the network, in evaluation mode, with one adapter active or none.
@@ -184,12 +174,11 @@ class LanguageModel:
         Raises:
             ModelError: If model or adapter cannot be loaded or a continuation has no token.
         """
-        with self.base.using(self.adapter) as network:
-            return score_loglikelihoods(
-                network,
-                self.tokenizer,
-                requests,
-                batch_tokens=self.batch_tokens,
-                progress=self.progress,
-                description=description,
-            )
+        return score_loglikelihoods(
+            self.network,
+            self.tokenizer,
+            requests,
+            batch_tokens=self.batch_tokens,
+            progress=self.progress,
+            description=description,
+        )

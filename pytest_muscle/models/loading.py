@@ -33,9 +33,22 @@ def load_network(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> P
         model: Any = AutoModelForCausalLM
         network, loaded = model.from_pretrained(**options, output_loading_info=True)
         _refuse_missing(spec, loaded["missing_keys"])
+        if spec.kind == "gguf":
+            _forget_quantisation(network)
         network.requires_grad_(False)
         network.eval()
         return network.to(device)  # type: ignore[no-any-return]
+
+
+def _forget_quantisation(network: Any) -> None:
+    """Take off the mark of a GGUF origin: its weights are plain now, and may get an adapter.
+
+    transformers keeps the mark and then refuses to train on the model.
+    """
+    quantizer = getattr(network, "hf_quantizer", None)
+    if quantizer is not None:
+        quantizer.remove_quantization_config(network)
+    network.is_quantized = False
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -60,7 +73,7 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
 
 def _source(spec: ModelSpec) -> dict[str, Any]:
     if spec.path is None:
-        return {"pretrained_model_name_or_path": spec.name, "revision": spec.revision}
+        return {"pretrained_model_name_or_path": spec.name, "revision": spec.commit}
     if spec.kind == "gguf":
         return {
             "pretrained_model_name_or_path": str(spec.path.parent),

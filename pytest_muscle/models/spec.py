@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,10 +59,19 @@ class ModelSpec:
 
     def _own_facts(self, digests: FileDigests) -> dict[str, Any]:
         if self.path is None:
-            return {"hub": self.name, "commit": hub_commit(self.name, self.revision, self.where)}
+            return {"hub": self.name, "commit": self.commit}
         if self.kind == "gguf":
             return {"files": digests.of([self.path], self.path.parent)}
         return {"files": digests.of(_model_files(self.path), self.path)}
+
+    @cached_property
+    def commit(self) -> str | None:
+        """The commit of a hub id, looked up once: what is loaded is what the fingerprint names.
+
+        Raises:
+            ModelError: If the hub cannot be reached and no copy is stored here.
+        """
+        return None if self.path else hub_commit(self.name, self.revision, self.where)
 
 
 def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
@@ -104,7 +114,12 @@ def hub_commit(name: str, revision: str | None, where: str | None) -> str:
             f"{name!r} is no directory here and cannot be fetched from the hub: "
             f"{first_line(error)}",
             where=where,
-            hint="check the name, the revision and the network; a path starts with ./",
+            hint=(
+                "the hub is switched off (HF_HUB_OFFLINE) and no copy is stored here: fetch it "
+                "once with the network on, or name a local directory"
+                if huggingface_hub.constants.HF_HUB_OFFLINE
+                else "check the name, the revision and the network; a path starts with ./"
+            ),
         ) from error
     return Path(config).parent.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,16 +18,15 @@ LONGEST_VALUE = 30
 
 
 class SliceSummary(NamedTuple):
-    """One slice of a task in plain values; rates are fractions 0-1 of the slice's examples.
+    """One slice of a comparison in plain values; rates are fractions 0-1 of its examples.
 
     Attributes:
         column: The data's column.
         value: Its value in this slice.
         n: Number of examples.
-        nfr: Negative flip rate, old to new.
+        nfr: Negative flip rate.
         low: Lower end of its exact two-sided 95 % interval.
         high: Upper end.
-        compat_nfr: Negative flip rate, old to compat, if there is a compat adapter.
     """
 
     column: str
@@ -35,13 +35,10 @@ class SliceSummary(NamedTuple):
     nfr: float
     low: float
     high: float
-    compat_nfr: float | None
 
 
-def summarise_slices(
-    task: Task, report: FlipReport, compat_report: FlipReport | None
-) -> tuple[SliceSummary, ...]:
-    """Return a task's slices by the columns that its `slices` names, the worst first."""
+def summarise_slices(task: Task, report: FlipReport) -> tuple[SliceSummary, ...]:
+    """Return a comparison's slices by the columns that the task's `slices` names, worst first."""
     from pytest_muscle.comparison import slice_flips
 
     summaries = []
@@ -49,40 +46,44 @@ def summarise_slices(
         values: dict[Hashable, str] = {
             example.id: str(example.fields[column]) for example in task.eval
         }
-        compat = (
-            {group.value: group for group in slice_flips(compat_report, values)}
-            if compat_report
-            else {}
-        )
         for group in slice_flips(report, values):
-            summaries.append(
-                SliceSummary(
-                    column,
-                    group.value,
-                    group.n,
-                    group.negative_flip_rate,
-                    *group.interval,
-                    compat[group.value].negative_flip_rate if compat else None,
-                )
-            )
+            rate = group.negative_flip_rate
+            summaries.append(SliceSummary(column, group.value, group.n, rate, *group.interval))
     return tuple(summaries)
 
 
-def render_slices(task: str, slices: Sequence[SliceSummary]) -> str:
-    """Return one table of a task's slices, the worst of each column first."""
+def render_slices(
+    task: str, slices: Sequence[SliceSummary], compat_slices: Sequence[SliceSummary] = ()
+) -> str:
+    """Return one table of a task's slices, of each column the worst ones.
+
+    Args:
+        task: Name of the task.
+        slices: Old against new.
+        compat_slices: Old against compat, in any order.
+    """
     from tabulate import tabulate
 
-    rows = [
-        (
-            shorten(f"{group.column} = {group.value}", LONGEST_VALUE),
-            group.n,
-            percent(group.nfr, 2, ""),
-            f"{percent(group.low, 2, '')}–{percent(group.high, 2, '')}",
-            "–" if group.compat_nfr is None else percent(group.compat_nfr, 2, ""),
+    compat = {(group.column, group.value): group.nfr for group in compat_slices}
+    rows = []
+    hidden: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
+    for group in slices:
+        if shown[group.column] == MOST_SLICES:
+            hidden[group.column] += 1
+            continue
+        shown[group.column] += 1
+        compat_nfr = compat.get((group.column, group.value))
+        rows.append(
+            (
+                shorten(f"{group.column} = {group.value}", LONGEST_VALUE),
+                group.n,
+                percent(group.nfr, 2, ""),
+                f"{percent(group.low, 2, '')}–{percent(group.high, 2, '')}",
+                "–" if compat_nfr is None else percent(compat_nfr, 2, ""),
+            )
         )
-        for group in slices[:MOST_SLICES]
-    ]
     headers = (shorten(task, LONGEST_VALUE), "n", "NFR old→new", "95 % interval", "NFR old→compat")
     table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
-    hidden = len(slices) - len(rows)
-    return f"{table}\n… and {hidden} more slices" if hidden else str(table)
+    more = [f"… and {count} more values of {column}" for column, count in hidden.items()]
+    return "\n".join([table, *more])

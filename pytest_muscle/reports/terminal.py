@@ -25,49 +25,52 @@ LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
 class TaskSummary:
     """What one task's comparison came to, in plain values that travel between processes.
 
+    What is none was not compared; it may come from another process, see `merge`.
+
     Attributes:
         task: Name of the task.
         n: Number of examples.
         old_accuracy: A fraction 0-1, as all rates here.
         new_accuracy: Of the new model.
-        compat_accuracy: Of the new model with the compat adapter, if there is one.
+        compat_accuracy: Of the new model with the compat adapter.
         nfr: Negative flip rate, old to new.
         nfr_interval: Its exact two-sided 95 % interval.
         compat_nfr: Negative flip rate, old to compat.
         compat_nfr_interval: Its exact two-sided 95 % interval.
         pfr: Positive flip rate, old to new.
         inconsistency: Inconsistency rate, old to new.
-        mcnemar_p: Exact McNemar test of negative against positive flips, old to new.
         verdict: "passed", "FAILED" or empty.
-        slices: Groups of examples by the columns that `slices` names.
+        slices: Groups of examples by the columns that `slices` names, old to new.
+        compat_slices: The same, old to compat.
     """
 
     task: str
     n: int
     old_accuracy: float
-    new_accuracy: float
-    compat_accuracy: float | None
-    nfr: float
-    nfr_interval: tuple[float, float]
-    compat_nfr: float | None
-    compat_nfr_interval: tuple[float, float] | None
-    pfr: float
-    inconsistency: float
-    mcnemar_p: float
+    new_accuracy: float | None = None
+    compat_accuracy: float | None = None
+    nfr: float | None = None
+    nfr_interval: tuple[float, float] | None = None
+    compat_nfr: float | None = None
+    compat_nfr_interval: tuple[float, float] | None = None
+    pfr: float | None = None
+    inconsistency: float | None = None
     verdict: str = ""
     slices: tuple[SliceSummary, ...] = ()
+    compat_slices: tuple[SliceSummary, ...] = ()
 
     @property
     def nfr_change(self) -> float | None:
         """Relative change of NFR that the compat adapter brings, −0.12 where it wins back 12 %."""
-        if self.compat_nfr is None or not self.nfr:
+        if self.compat_nfr is None or self.nfr is None or self.nfr == 0:
             return None
         return (self.compat_nfr - self.nfr) / self.nfr
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a dictionary of JSON values."""
         values = dataclasses.asdict(self)
-        values["slices"] = [list(group) for group in self.slices]
+        for name in ("slices", "compat_slices"):
+            values[name] = [list(group) for group in values[name]]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
@@ -80,43 +83,58 @@ class TaskSummary:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        fields["slices"] = tuple(SliceSummary(*group) for group in values.get("slices", ()))
+        for name in ("slices", "compat_slices"):
+            fields[name] = tuple(SliceSummary(*group) for group in fields.get(name, ()))
         return cls(**fields)
+
+    def merge(self, other: TaskSummary) -> TaskSummary:
+        """Return this summary with what only the other one knows of the same task."""
+        mine, others = (
+            {field.name: getattr(summary, field.name) for field in dataclasses.fields(summary)}
+            for summary in (self, other)
+        )
+        return TaskSummary(
+            **{
+                name: others[name] if value is None or value == () else value
+                for name, value in mine.items()
+            }
+        )
 
 
 def summarise(
     task: str,
-    report: FlipReport,
+    report: FlipReport | None,
     compat_report: FlipReport | None = None,
     verdict: str = "",
-    slices: tuple[SliceSummary, ...] = (),
 ) -> TaskSummary:
     """Return what a task's comparison came to.
 
     Args:
         task: Name of the task.
-        report: Old against new.
-        compat_report: Old against compat, where there is a compat adapter.
+        report: Old against new, where they were compared.
+        compat_report: Old against compat, where they were compared; one of both must be.
         verdict: In a word.
-        slices: Groups of examples.
     """
-    compat = compat_report
-    return TaskSummary(
-        task=task,
-        n=report.n,
-        old_accuracy=report.old_accuracy,
-        new_accuracy=report.new_accuracy,
-        compat_accuracy=None if compat is None else compat.new_accuracy,
-        nfr=report.negative_flip_rate,
-        nfr_interval=report.negative_flip_interval(),
-        compat_nfr=None if compat is None else compat.negative_flip_rate,
-        compat_nfr_interval=None if compat is None else compat.negative_flip_interval(),
-        pfr=report.positive_flip_rate,
-        inconsistency=report.inconsistency_rate,
-        mcnemar_p=report.mcnemar_p,
-        verdict=verdict,
-        slices=slices,
-    )
+    either = report or compat_report
+    assert either is not None
+    summary = TaskSummary(task=task, n=either.n, old_accuracy=either.old_accuracy, verdict=verdict)
+    if report is not None:
+        summary = dataclasses.replace(
+            summary,
+            new_accuracy=report.new_accuracy,
+            nfr=report.negative_flip_rate,
+            nfr_interval=report.negative_flip_interval(),
+            pfr=report.positive_flip_rate,
+            inconsistency=report.inconsistency_rate,
+        )
+    if compat_report is not None:
+        summary = dataclasses.replace(
+            summary,
+            compat_accuracy=compat_report.new_accuracy,
+            compat_nfr=compat_report.negative_flip_rate,
+            compat_nfr_interval=compat_report.negative_flip_interval(),
+        )
+    return summary
 
 
 def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
@@ -155,8 +173,8 @@ def _lines(cells: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
     """Return a row's cells by their headers; with a compat adapter some hold two figures."""
-    accuracy = f"{percent(row.old_accuracy, 1, '')}→{percent(row.new_accuracy, 1, '')}"
-    pfr, inconsistency = percent(row.pfr, 2, ""), percent(row.inconsistency, 2, "")
+    accuracy = f"{_percent(row.old_accuracy, 1)}→{_percent(row.new_accuracy, 1)}"
+    pfr, inconsistency = _percent(row.pfr, 2), _percent(row.inconsistency, 2)
     cells = {"task": name, "n": str(row.n)}
     if not with_compat:
         cells["accuracy\nold→new"] = accuracy
@@ -164,16 +182,17 @@ def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
         cells["PFR"] = pfr
         cells["inconsistent"] = inconsistency
     else:
-        compat = row.compat_accuracy
-        cells["accuracy\nold→new\ncompat"] = (
-            f"{accuracy}\n{NONE if compat is None else percent(compat, 1, '')}"
-        )
+        cells["accuracy\nold→new\ncompat"] = f"{accuracy}\n{_percent(row.compat_accuracy, 1)}"
         cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval)
         cells["NFR\nold→compat"] = _rate(row.compat_nfr, row.compat_nfr_interval)
         cells["change"] = NONE if row.nfr_change is None else percent(row.nfr_change, 0)
         cells["PFR\nincon-\nsistent"] = f"{pfr}\n{inconsistency}"
     cells["verdict"] = row.verdict
     return cells
+
+
+def _percent(rate: float | None, decimals: int) -> str:
+    return NONE if rate is None else percent(rate, decimals, "")
 
 
 def _has_compat(row: TaskSummary) -> bool:

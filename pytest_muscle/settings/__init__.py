@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         RunSettings,
         Settings,
         TaskSettings,
+        TrainingSettings,
     )
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "RunSettings": "keys",
     "Settings": "keys",
     "TaskSettings": "keys",
+    "TrainingSettings": "keys",
     "read_settings": "file",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "RunSettings",
     "Settings",
     "TaskSettings",
+    "TrainingSettings",
     "read_settings",
 ]
 

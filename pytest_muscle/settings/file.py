@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pytest_muscle.settings.keys import (
     RunSettings,
     Settings,
     TaskSettings,
+    TrainingSettings,
 )
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
@@ -56,9 +57,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         new=_model(raw, "new", file),
         gate=read_table(GateSettings, gate, file=file, key="gate"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
-        compat=read_table(
-            CompatSettings, {**adapter, **_table(raw, "compat", file)}, file=file, key="compat"
-        ),
+        compat=_compat(adapter, _table(raw, "compat", file), file),
         run=read_table(RunSettings, run, file=file, key="run"),
         tasks={
             name: _task(name, table, gate, file)
@@ -74,6 +73,20 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     )
     check_locations(settings, flags=_named_by(flags))
     return settings
+
+
+def _compat(adapter: Mapping[str, Any], compat: Mapping[str, Any], file: str) -> CompatSettings:
+    """Return `[compat]`, with the training keys of `[adapter]` where it leaves them out."""
+    for key in ("alpha", "dropout", "target_modules"):
+        if key in compat:
+            raise ConfigurationError(
+                "the compat adapter starts from the new task adapter's weights and has its shape",
+                where=f"{file}: compat.{key}",
+                hint=f"set {key} in [adapter]",
+            )
+    shared = {field.name for field in fields(TrainingSettings)}
+    inherited = {key: value for key, value in adapter.items() if key in shared}
+    return read_table(CompatSettings, {**inherited, **compat}, file=file, key="compat")
 
 
 def _named_by(flags: Flags) -> dict[str, str]:

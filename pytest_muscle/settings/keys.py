@@ -95,20 +95,14 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeSettings:
-    """`[adapter]`: how task adapters are trained. Defaults: the recipe of the MUSCLE paper."""
+class TrainingSettings:
+    """How an adapter is trained. Defaults: the recipe of the MUSCLE paper."""
 
-    rank: int = _key("LoRA rank r", 128, minimum=1)
-    alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
-    dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
-    target_modules: tuple[str, ...] | str = _key(
-        "Names of the layers that get LoRA weights", "all-linear", filled=True
-    )
     epochs: float = _key("Passes over the training part", 10.0, above=0)
     max_steps: int | None = _key("Stop after so many optimiser steps", minimum=1)
     learning_rate: float = _key("Peak learning rate (AdamW)", 1e-4, above=0)
-    warmup_steps: int = _key(
-        "Steps of linear warm-up; at most a tenth of all steps is used", 500, minimum=0
+    warmup_steps: int | None = _key(
+        "Steps of linear warm-up; left out: 500, or a tenth of all steps if that is less", minimum=0
     )
     weight_decay: float = _key("AdamW weight decay", 0.0, minimum=0)
     batch_size: int = _key("Examples per device and forward pass", 8, minimum=1)
@@ -123,12 +117,27 @@ class RecipeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompatSettings(RecipeSettings):
+class RecipeSettings(TrainingSettings):
+    """`[adapter]`: how task adapters are trained, and their LoRA weights' size and place."""
+
+    rank: int = _key("LoRA rank r", 128, minimum=1)
+    alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
+    dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
+    target_modules: tuple[str, ...] | str = _key(
+        "Names of the layers that get LoRA weights", "all-linear", filled=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompatSettings(TrainingSettings):
     """`[compat]`: how the compatibility adapter is trained; keys left out are `[adapter]`'s.
 
-    It starts from the new task adapter's weights, so rank, alpha and layers are that adapter's.
+    It starts from the new task adapter's weights, so alpha, dropout and layers are that adapter's.
     """
 
+    rank: int | None = _key(
+        "LoRA rank; it is the new task adapter's, so say it there ([adapter])", minimum=1
+    )
     adapter: str | None = _key(
         "A finished compat adapter, PEFT directory or hub id: no training", filled=True
     )
@@ -179,8 +188,8 @@ class Settings:
         default_factory=CompatSettings, metadata={"help": "How the compat adapter is trained"}
     )
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
-    limit: int | None = field(default=None, metadata={"flag": True})
-    train: bool = field(default=True, metadata={"flag": True})
+    limit: int | None = field(default=None, metadata={})
+    train: bool = field(default=True, metadata={})
 
     @property
     def root(self) -> Path:

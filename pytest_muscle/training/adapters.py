@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import TrainingError
@@ -13,22 +14,19 @@ from pytest_muscle.models import BaseModel, LanguageModel
 from pytest_muscle.models.scoring import longest_sequence
 from pytest_muscle.models.spec import adapter_facts, adapter_rank, first_line
 from pytest_muscle.progress import Progress
-from pytest_muscle.settings import CompatSettings, RecipeSettings
+from pytest_muscle.settings import CompatSettings, RecipeSettings, TrainingSettings
 from pytest_muscle.tasks import Task
 from pytest_muscle.training.card import compat_card, task_card
 from pytest_muscle.training.fitting import Fit, fit_adapter
-from pytest_muscle.training.objectives import find_objective
+from pytest_muscle.training.objectives import OBJECTIVES, find_objective
 from pytest_muscle.training.sequences import training_sequences
 from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 TRAINING_VERSION = 1
 """Goes up when the same recipe would give another adapter; part of every fingerprint."""
 
-_OF_THE_START = ("adapter", "adapter_revision", "rank", "alpha", "dropout", "target_modules")
-"""Keys of `[compat]` that do not make the adapter: its start, the new task adapter, has them."""
+_NOT_MADE_OF = ("adapter", "adapter_revision", "rank")
+"""Keys of `[compat]` that do not make the adapter; the rank is that of its start."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +66,33 @@ class AdapterShop:
                 hint="run the same configuration without --muscle-no-train on a machine that may "
                 f"train, and bring its folder {path.parent.parent.name}/{path.parent.name} here",
             )
+        try:
+            self.store.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"the cache cannot be made: {first_line(error)}",
+                where=str(self.store.directory),
+                hint="name another one with --muscle-cache or [run] cache",
+            ) from error
         with self.store.lock(key):
             if (stored := self.store.find(key)) is not None:
                 return stored
             facts: dict[str, Any] = {}
             with self.store.new(key, facts) as directory:
                 facts.update(make(directory))
-        return Adapter(self.store.path(key), "trained", key.fingerprint, facts)
+            stored = self.store.find(key)
+        assert stored is not None
+        return replace(stored, origin="trained")
 
 
 def task_adapter(
-    shop: AdapterShop, task: Task, base: BaseModel, recipe: RecipeSettings, *, side: str
+    shop: AdapterShop,
+    task: Task,
+    base: BaseModel,
+    recipe: RecipeSettings,
+    *,
+    side: str,
+    beside: BaseModel | None = None,
 ) -> Adapter:
     """Return the task adapter of one side, trained by cross-entropy if it is not stored.
 
@@ -88,6 +102,7 @@ def task_adapter(
         base: The base model.
         recipe: Hyper-parameters.
         side: `old` or `new`.
+        beside: Another base model, which leaves memory before training starts.
 
     Raises:
         TrainingError: If it cannot or must not be trained.
@@ -109,6 +124,8 @@ def task_adapter(
         from pytest_muscle.training.trainer import AdapterTrainer
 
         base.release()
+        if beside is not None:
+            beside.release()
         fit = _fit(shop, key, base, task, recipe, f"{task.name}: {side} task adapter")
         _seed(recipe.seed)
         config = LoraConfig(
@@ -163,7 +180,7 @@ def compat_adapter(
             hint="name a train set, or [new] adapter",
         )
     made_of = asdict(recipe)
-    for name in _OF_THE_START:
+    for name in _NOT_MADE_OF:
         made_of.pop(name)
     key = AdapterKey(
         task.name,
@@ -174,9 +191,10 @@ def compat_adapter(
             "new": _task_model_facts(new, shop.digests),
             "data": task.train_digest,
             "recipe": made_of,
+            "strategy": _source(recipe.strategy),
         },
     )
-    objective = find_objective(recipe.strategy)
+    objective = find_objective(recipe.strategy, where=f"{task.file}: compat.strategy")
 
     def make(directory: Path) -> Mapping[str, Any]:
         from pytest_muscle.training.trainer import STUDENT, CompatTrainer
@@ -184,7 +202,7 @@ def compat_adapter(
         start = new.adapter
         assert start is not None
         _check_rank(start, recipe, task)
-        _check_tokenizers(old.tokenizer, new.tokenizer, task)
+        check_vocabularies(old.base, new.base, task)
         new.base.release()
         fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
         _seed(recipe.seed)
@@ -221,7 +239,7 @@ def _fit(
     key: AdapterKey,
     base: BaseModel,
     task: Task,
-    recipe: RecipeSettings,
+    recipe: TrainingSettings,
     description: str,
 ) -> Fit:
     limits = [recipe.max_length, longest_sequence(base.network)]
@@ -249,6 +267,16 @@ def _modules(recipe: RecipeSettings) -> str | list[str]:
     return modules if isinstance(modules, str) else list(modules)
 
 
+def _source(strategy: str) -> str | None:
+    """Return the source text of a strategy of the user's own; ours have TRAINING_VERSION."""
+    if strategy in OBJECTIVES:
+        return None
+    try:
+        return inspect.getsource(find_objective(strategy))
+    except (OSError, TypeError):
+        return None
+
+
 def _seed(seed: int) -> None:
     from transformers import set_seed
 
@@ -257,7 +285,7 @@ def _seed(seed: int) -> None:
 
 def _check_rank(start: Path, recipe: CompatSettings, task: Task) -> None:
     rank = adapter_rank(start)
-    if rank is not None and rank != recipe.rank:
+    if None not in (rank, recipe.rank) and rank != recipe.rank:
         raise TrainingError(
             f"rank is {recipe.rank}, and the new task adapter, whose weights are the start, has "
             f"rank {rank}",
@@ -266,13 +294,16 @@ def _check_rank(start: Path, recipe: CompatSettings, task: Task) -> None:
         )
 
 
-def _check_tokenizers(
-    old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, task: Task
-) -> None:
-    """Raise if old and new model do not share a vocabulary, which distillation over it needs."""
-    if old.get_vocab() == new.get_vocab():
+def check_vocabularies(old: BaseModel, new: BaseModel, task: Task) -> None:
+    """Raise if old and new model do not share a vocabulary, which distillation over it needs.
+
+    Raises:
+        TrainingError: It counts the tokens that differ.
+    """
+    before, after = old.tokenizer.get_vocab(), new.tokenizer.get_vocab()
+    if before == after:
         return
-    both, only_old, only_new = _vocabulary_difference(old.get_vocab(), new.get_vocab())
+    both, only_old, only_new = _vocabulary_difference(before, after)
     raise TrainingError(
         f"the old and the new model have different vocabularies ({both:,} tokens alike, "
         f"{only_old:,} only in the old, {only_new:,} only in the new), and this strategy compares "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.progress import Progress
-from pytest_muscle.settings import RecipeSettings
+from pytest_muscle.settings import TrainingSettings
 from pytest_muscle.training.sequences import PadRight, split
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import Trainer, TrainingArguments
 
+
+WARMUP_STEPS = 500
+"""Of the MUSCLE paper; a run of fewer than 5,000 steps takes a tenth of its steps."""
 
 _WHEN_NOT_FINITE = "a lower learning_rate, or dtype = 'float32', usually helps"
 
@@ -42,7 +45,7 @@ class Fit:
         description: What the progress bar says.
     """
 
-    recipe: RecipeSettings
+    recipe: TrainingSettings
     sequences: list[dict[str, list[int]]]
     work_directory: Path
     device: torch.device
@@ -73,6 +76,12 @@ def fit_adapter(
 
     from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
 
+    if fit.dtype == torch.float16 and fit.device.type != "cuda":
+        raise TrainingError(
+            f"{fit.description}: float16 can be trained on CUDA devices alone",
+            where="run.dtype",
+            hint='set dtype = "auto", "bfloat16" or "float32"',
+        )
     train, validation = split(fit.sequences, fit.recipe.validation_fraction, fit.recipe.seed)
     arguments = _arguments(fit, len(train), bool(validation))
     bar = ProgressBar(fit.progress, fit.description)
@@ -134,7 +143,10 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
 
     recipe = fit.recipe
     per_step = recipe.batch_size * recipe.gradient_accumulation
-    steps = recipe.max_steps or math.ceil(examples / per_step * recipe.epochs)
+    steps = recipe.max_steps or math.ceil(math.ceil(examples / per_step) * recipe.epochs)
+    warmup = recipe.warmup_steps
+    if warmup is None:
+        warmup = min(WARMUP_STEPS, steps // 10)
     options: dict[str, Any] = {}
     if recipe.gradient_checkpointing:  # named even when off, transformers warns of its new name
         options["gradient_checkpointing"] = True
@@ -146,7 +158,7 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps or -1,
         learning_rate=recipe.learning_rate,
-        warmup_steps=min(recipe.warmup_steps, steps // 10),
+        warmup_steps=warmup,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         lr_scheduler_type="linear",
@@ -213,7 +225,7 @@ def _check_finite(history: list[dict[str, Any]], model: nn.Module, description: 
 
 @contextmanager
 def _quiet_trainer() -> Iterator[None]:
-    """Keep the Trainer's notes on tokens and saving off the terminal; warnings stay."""
+    """Keep the Trainer's notes and warnings on tokens and saving off the terminal; errors stay."""
     logger = logging.getLogger("transformers.trainer")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -120,10 +120,10 @@ def cross_entropy(student: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
 OBJECTIVES: dict[str, Objective] = {"muscle": muscle, "old_everywhere": old_everywhere}
 
 
-def find_objective(name: str) -> Objective:
+def find_objective(name: str, where: str | None = None) -> Objective:
     """Return an objective by its name in muscle.toml, or yours as `package.module:function`.
 
     Raises:
         ConfigurationError: If there is no such objective.
     """
-    return find(name, OBJECTIVES, what="training strategy", error=ConfigurationError)
+    return find(name, OBJECTIVES, what="training strategy", error=ConfigurationError, where=where)

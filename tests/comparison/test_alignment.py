@@ -136,3 +136,10 @@ def test_what_does_not_belong_together_is_refused(
 ):
     with pytest.raises(ComparisonError, match=message):
         compare(old, new, **extra)
+
+
+@pytest.mark.parametrize(("answers", "gold"), [([0, 1], ["0", "1"]), (["0", "1"], [0, 1])])
+def test_text_against_numbers_is_refused_since_none_could_be_right(answers, gold):
+    with pytest.raises(ComparisonError, match="so none can be right"):
+        compare(answers, answers, gold=gold)
+    assert compare([0, "1"], [0, 1], gold=[0, "1"]).negative_flip_rate == 0.5

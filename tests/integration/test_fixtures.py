@@ -7,20 +7,6 @@ import re
 
 import pytest
 
-WHOLE = """
-    from pytest_muscle import assert_flips_reduced, assert_negative_flip_rate
-
-    def test_update_breaks_nothing(old_predictions, new_predictions):
-        assert_negative_flip_rate(old_predictions, new_predictions, max_rate=1.0)
-
-    def test_compat(compat_adapter, old_predictions, new_predictions, compat_predictions):
-        print("ORIGIN", compat_adapter.origin)
-        report = assert_flips_reduced(
-            old_predictions, new_predictions, compat_predictions,
-            min_reduction=-100, max_accuracy_drop=1.0)
-        assert report.n == 40
-"""
-
 
 def test_trains_what_is_missing_and_finds_it_again(tiny_project):
     tiny_project.makepyfile(

@@ -69,3 +69,26 @@ def test_a_missing_file_is_a_usage_error(pytester):
     result = pytester.runpytest_inprocess("--muscle-config=nowhere.toml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --muscle-config: no such file: *nowhere.toml"])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[compat]\nstrategy = "musle"', "*muscle.toml: compat.strategy: *'musle'*"),
+        ('metric = "acc_nrom"', "*muscle.toml: tasks.colours.metric: *'acc_nrom'*"),
+        ('prompt = "{{ question"', "*muscle.toml: tasks.colours.prompt: is not a valid template*"),
+    ],
+)
+def test_what_no_path_shows_is_found_before_anything_is_trained(tiny_project, table, message):
+    path = tiny_project.path / "muscle.toml"
+    text = path.read_text()
+    if table.startswith("prompt"):
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("prompt"))
+    if not table.startswith("["):
+        text, table = text.replace("[tasks.colours]", f"[tasks.colours]\n{table}"), ""
+    path.write_text(f"{text}\n{table}\n")
+    tiny_project.makepyfile("def test_flips(old_predictions): pass")
+    result = tiny_project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
+    assert not list(tiny_project.path.glob(".muscle_cache/adapters/colours*"))

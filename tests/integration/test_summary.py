@@ -97,3 +97,30 @@ def test_the_marker_names_an_unknown_task(trained_project):
     )
     result = trained_project.runpytest_inprocess()
     result.stdout.fnmatch_lines(["*there is no task 'colour'*", "*did you mean 'colours'?*"])
+
+
+def test_no_verdict_without_a_test_of_the_task(trained_project):
+    trained_project.makepyfile(
+        """
+        def test_update(model_update):
+            model_update.flip_report("colours")
+            assert False
+        """
+    )
+    result = trained_project.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["*= model update =*", "*colours *40*"])
+    result.stdout.no_fnmatch_line("*colours *passed*")
+
+
+def test_the_table_makes_no_predictions_of_its_own(trained_project):
+    trained_project.makepyfile("def test_compat(old_predictions, compat_predictions): pass")
+    result = trained_project.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["*colours *40 *→–*passed*"])
+
+
+def test_slices_are_shown_with_v(trained_project):
+    trained_project.makepyfile("def test_update(old_predictions, new_predictions): pass")
+    quiet = trained_project.runpytest_inprocess()
+    quiet.stdout.no_fnmatch_line("*place = *")
+    loud = trained_project.runpytest_inprocess("-v")
+    loud.stdout.fnmatch_lines(["colours *n *NFR old→new *95 % interval*", "place = * *–*"])

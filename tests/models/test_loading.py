@@ -167,7 +167,7 @@ def test_a_hub_id_without_the_hub():
     spec = ModelSpec(name="someone/model", kind="hub", where=WHERE)
 
     for message in (error_of(load, spec), error_of(load_tokenizer, spec)):
-        assert "'someone/model' cannot be loaded" in message
+        assert "'someone/model' is no directory here and cannot be fetched" in message
         assert "the hub is switched off (HF_HUB_OFFLINE)" in message
 
 
@@ -236,3 +236,17 @@ def test_a_gguf_file_answers_as_the_model_it_was_made_of(spec, tiny_tokenizer, t
     wanted = tiny_tokenizer(text, return_tensors="pt")["input_ids"]
     assert torch.equal(tokens, wanted)
     torch.testing.assert_close(load(gguf_spec)(tokens).logits, load(spec)(tokens).logits)
+
+
+def test_a_gguf_file_can_get_an_adapter(spec, tiny_tokenizer, tmp_path):
+    """Transformers refuses to train what it marks as quantised, though the weights are plain."""
+    from transformers.trainer_utils import validate_quantization_for_training
+
+    pytest.importorskip("gguf")
+    write_gguf(spec.path, tiny_tokenizer, tmp_path / "tiny.gguf")
+    network = load(ModelSpec(name="g", kind="gguf", path=tmp_path / "tiny.gguf", where=WHERE))
+
+    validate_quantization_for_training(network)
+
+    assert all(weight.is_floating_point() for weight in network.parameters())
+    assert getattr(network.config, "quantization_config", None) is None

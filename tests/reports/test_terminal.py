@@ -24,7 +24,6 @@ def row(**changes: Any) -> TaskSummary:
         compat_nfr_interval=(0.0253, 0.0389),
         pfr=0.137,
         inconsistency=0.0361,
-        mcnemar_p=1e-9,
         verdict="passed",
     )
     return dataclasses.replace(values, **changes)
@@ -49,6 +48,19 @@ def test_a_summary_without_compat_has_no_change():
     summary = summarise("t", compare([1], [0], gold=[1]))
     assert (summary.compat_nfr, summary.nfr_change, summary.verdict) == (None, None, "")
     assert row(nfr=0.0).nfr_change is None
+
+
+def test_what_only_the_other_process_compared_is_taken_from_there():
+    gold = [1] * 20
+    new = compare(gold, [0] * 4 + [1] * 16, gold=gold)
+    compat = compare(gold, [0] * 3 + [1] * 17, gold=gold)
+    here, there = summarise("t", new), summarise("t", None, compat)
+    assert here.merge(there) == there.merge(here) == summarise("t", new, compat)
+
+
+def test_a_summary_of_old_and_compat_alone():
+    table = render_summary([summarise("t", None, compare([1, 1], [1, 0], gold=[1, 1]))], 80)
+    assert table.splitlines()[4].split()[:4] == ["t", "2", "100.0→–", "–"]
 
 
 @pytest.mark.parametrize("summary", [row(), row(**WITHOUT_COMPAT)])

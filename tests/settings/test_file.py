@@ -118,8 +118,17 @@ def test_a_task_s_gate_overrides_single_keys_of_the_common_one(project):
 def test_compat_takes_over_what_adapter_says(project):
     found = read(project)
     assert (found.adapter.rank, found.adapter.epochs) == (64, 3.0)
-    assert (found.compat.rank, found.compat.epochs) == (64, 5.0)
+    assert (found.compat.rank, found.compat.epochs) == (None, 5.0)
     assert found.compat.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize("line", ["alpha = 16", "dropout = 0.1", 'target_modules = "all-linear"'])
+def test_the_shape_of_the_compat_adapter_is_the_task_adapter_s(project, line):
+    key = line.split(" ")[0]
+    assert refusal(project, f"[compat]\n{line}") == (
+        f"muscle.toml: compat.{key}: the compat adapter starts from the new task adapter's weights "
+        f"and has its shape\n  set {key} in [adapter]"
+    )
 
 
 def test_a_mistake_in_adapter_is_not_blamed_on_compat(project):

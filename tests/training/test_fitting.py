@@ -260,3 +260,15 @@ def test_bfloat16_on_the_cpu(run):
         exact["best_validation_cross_entropy"], rel=0.1
     )
     assert {weights.dtype for weights in weights_of(directory).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(None, 1), (5, 5), (0, 0)])
+def test_warm_up_is_a_tenth_of_a_short_run_unless_it_is_said(run, wanted, taken):
+    _, facts = run(warmup_steps=wanted)
+
+    assert (facts["steps"], facts["warmup_steps"]) == (12, taken)  # 16 of 20 by 4, three times
+
+
+def test_float16_is_for_cuda(run):
+    with pytest.raises(TrainingError, match="float16 can be trained on CUDA devices alone"):
+        run(dtype=torch.float16)
