@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).resolve().parent / "data"
-SIZES = {"train": 2000, "validation": 1500, "eval": 2000}
-SEED = 20240712
+SIZES = {"train": 1200, "validation": 1800, "eval": 1500}
+SEED = 20261124
 OPTIONS = 4
 MIN_CITIES_OF_A_COUNTRY = 15
 MAX_CITIES_OF_A_COUNTRY = 150
@@ -152,7 +152,7 @@ def main() -> None:
     for part, rows in make_rows().items():
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         path = DATA / f"cities-{part}.jsonl"
-        path.write_text("".join(lines), encoding="utf-8")
+        path.write_text("".join(lines), encoding="utf-8", newline="\n")
         print(f"{path.name}: {len(rows)} questions")
 
 

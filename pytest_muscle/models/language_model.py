@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
-from pytest_muscle.models.loading import load_network, load_tokenizer
+from pytest_muscle.models.loading import (
+    load_network,
+    load_tokenizer,
+    without_future_warnings,
+)
 from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
 from pytest_muscle.models.spec import ModelSpec, check_adapter, first_line
 from pytest_muscle.progress import SILENT, Progress
@@ -97,9 +101,10 @@ class BaseModel:
                 raise ValueError(f"{config.peft_type.value} adapters add virtual tokens")
             options: dict[str, Any] = {"torch_device": str(self.device)}
             if self._peft is None:
-                self._peft = PeftModel.from_pretrained(
-                    network, str(adapter), adapter_name=name, **options
-                )
+                with without_future_warnings():
+                    self._peft = PeftModel.from_pretrained(
+                        network, str(adapter), adapter_name=name, **options
+                    )
             # For the first adapter a second time: only this says which weights did not fit.
             loaded = self._peft.load_adapter(str(adapter), name, **options)
             missing = [key for key in loaded.missing_keys if f".{name}." in key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,14 @@ def _advice(spec: ModelSpec, text: str) -> str:
     if spec.kind == "hub":
         return "check the name, the revision and the network; it must have safetensors weights"
     return "is it a causal language model, saved whole, with its tokenizer?"
+
+
+@contextmanager
+def without_future_warnings() -> Iterator[None]:
+    """Keep peft's calls of names that transformers renames out of the user's warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import BaseModel, LanguageModel
+from pytest_muscle.models.loading import without_future_warnings
 from pytest_muscle.models.scoring import longest_sequence
 from pytest_muscle.models.spec import adapter_facts, adapter_rank, first_line
 from pytest_muscle.progress import Progress
@@ -136,7 +137,8 @@ def task_adapter(
             task_type="CAUSAL_LM",
         )
         try:
-            model: Any = get_peft_model(base.network, config)
+            with without_future_warnings():
+                model: Any = get_peft_model(base.network, config)
         except ValueError as error:
             base.release()
             raise TrainingError(
