@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).resolve().parent / "data"
-SIZES = {"train": 1200, "validation": 1800, "eval": 1500}
+SIZES = {"train": 1200, "validation": 1800, "eval": 2000}
 SEED = 20261124
 OPTIONS = 4
 MIN_CITIES_OF_A_COUNTRY = 15
