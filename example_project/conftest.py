@@ -10,16 +10,8 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Download and build what is missing, with its progress on the terminal."""
-    if not prepare.missing_models():
-        return
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is not None:
-        capture.suspend_global_capture(in_=False)
+    """Download and build what is missing; pytest does not capture output yet."""
     try:
         prepare.prepare()
     except prepare.PrepareError as problem:
         raise pytest.UsageError(str(problem)) from problem
-    finally:
-        if capture is not None:
-            capture.resume_global_capture()
