@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -33,8 +33,8 @@ class Task:
     """
 
     name: str
-    settings: TaskSettings
-    root: Path
+    settings: TaskSettings = field(repr=False)
+    root: Path = field(repr=False)
     file: str
     limit: int | None = None
 
