@@ -180,7 +180,7 @@ def _logits(model: nn.Module, inputs: dict[str, Any], kept: torch.Tensor) -> tor
     return model(**arguments).logits[:, :-1][kept]  # type: ignore[no-any-return]
 
 
-_LABELS = {"eval_loss": "val. CE"}
+_LABELS = {"eval_loss": "validation CE"}
 
 
 class ProgressBar(TrainerCallback):
