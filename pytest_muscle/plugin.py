@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pytest_muscle import fixtures
-from pytest_muscle.errors import MuscleError
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 
@@ -78,10 +77,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("muscle")
     wanted = marker.kwargs.get("tasks") if marker else None
-    try:
+    with fixtures.clear_errors():
         names = session_of(metafunc.config).task_names(wanted)
-    except MuscleError as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
     metafunc.parametrize("muscle_task", names, indirect=True, scope="session")
 
 
@@ -108,11 +105,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
     terminalreporter.section("model update")
     terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
-    if terminalreporter.config.get_verbosity() > 0:
-        for summary in summaries:
-            if summary.slices:
-                table = render_slices(summary.task, summary.slices, summary.compat_slices)
-                terminalreporter.write_line(f"\n{table}")
+    for summary in summaries:
+        if summary.slices:
+            table = render_slices(summary.task, summary.slices, summary.compat_slices)
+            terminalreporter.write_line(f"\n{table}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

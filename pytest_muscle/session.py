@@ -85,9 +85,9 @@ class MuscleSession:
         """Return lines for the report header; loads nothing."""
         if self.settings is None:
             return []
-        from pytest_muscle.update import ModelUpdate
+        from pytest_muscle.reports.header import describe_update
 
-        return ModelUpdate(self.settings).describe()
+        return describe_update(self.settings)
 
     def record(self, task: str, nodeid: str, passed: bool) -> None:
         """Remember whether a test of a task passed."""
@@ -142,7 +142,11 @@ class MuscleSession:
             if not sides or update.made_predictions("old", name) is None:
                 continue
             reports = {side: update.flip_report(name, side) for side in sides}
-            slices = {side: summarise_slices(task, report) for side, report in reports.items()}
+            slices = (
+                {side: summarise_slices(task, report) for side, report in reports.items()}
+                if self._config.get_verbosity() > 0
+                else {}
+            )
             summaries.append(
                 replace(
                     summarise(name, reports.get("new"), reports.get("compat")),

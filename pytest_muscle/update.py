@@ -130,23 +130,6 @@ class ModelUpdate:
         made = self._made.get(("predictions", side, task))
         return made if isinstance(made, Predictions) else None
 
-    def describe(self) -> list[str]:
-        """Return what is under test, a line each, for the report header; loads nothing."""
-        from pytest_muscle.settings.locations import is_path
-
-        lines = [f"muscle: {self.settings.path.name}, tasks: {', '.join(self.tasks) or 'none'}"]
-        for version in ("old", "new"):
-            settings: ModelSettings | None = getattr(self.settings, version)
-            if settings is None:
-                continue
-            kind = "local" if is_path(settings.model, self.settings.root) else "hub"
-            name = f"{settings.model}@{settings.revision}" if settings.revision else settings.model
-            adapter = f", adapter {settings.adapter}" if settings.adapter else ""
-            lines.append(f"muscle: {version} = {name} ({kind}{adapter})")
-        run = self.settings.run
-        lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}")
-        return lines
-
     def check(self) -> None:
         """Check what can be checked before any data is read: templates, metrics, strategy.
 
@@ -228,20 +211,17 @@ class ModelUpdate:
         """Return the adapter that a key names, fetched if need be, or none.
 
         Args:
-            name: A directory or a hub id; a task's hub id may end in `@revision`.
-            revision: Its revision, where a key of its own has it.
+            name: A directory or a hub id.
+            revision: Commit, branch or tag of a hub id, where a key has it.
             key: Dotted key, for errors.
         """
         from pytest_muscle.models.spec import adapter_directory
-        from pytest_muscle.settings.locations import is_path
         from pytest_muscle.training.store import Adapter
 
         if name is None:
             return None
-        if revision is None and not is_path(name, self.settings.root):
-            name, _, revision = name.partition("@")
         where = f"{self.settings.path.name}: {key}"
-        path = adapter_directory(name, self.settings.root, revision or None, where)
+        path = adapter_directory(name, self.settings.root, revision, where)
         return Adapter(path, "given")
 
     def _make_task_adapter(self, version: Version, name: str) -> Adapter | None:

@@ -263,3 +263,18 @@ def colour_task(tmp_path: Path) -> Callable[..., object]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_tiny_pair(
+    make_tiny_model: Callable[..., Path], make_tiny_adapter: Callable[..., Path]
+) -> Callable[[Path], Path]:
+    """A function that saves the models `old` and `new`, each with a task adapter beside it."""
+
+    def make(directory: Path) -> Path:
+        for seed, name in enumerate(("old", "new")):
+            make_tiny_model(directory / name, seed, initializer_range=0.2)
+            make_tiny_adapter(directory / name, directory / f"{name}-adapter", seed)
+        return directory
+
+    return make

@@ -21,14 +21,19 @@ def _refuse_other_kind(gold: Answers, *answers: Answers) -> None:
 
     Answers read from a CSV file are text, and a build must not be green for that.
     """
-    gold_is_text = {isinstance(value, str) for value in gold}
-    found = {isinstance(value, str) for column in answers for value in column}
+    gold_is_text = _text_or_not(gold)
+    found = set().union(*map(_text_or_not, answers))
     if len(gold_is_text) == 1 and found == {not next(iter(gold_is_text))}:
         kinds = ("text", "no text") if gold_is_text == {True} else ("no text", "text")
         raise ComparisonError(
             f"all gold answers are {kinds[0]} and all answers are {kinds[1]}, so none can be right",
             hint="bring both to one type, for instance with str()",
         )
+
+
+def _text_or_not(column: Answers) -> set[bool]:
+    """Return {True} for a column of text, {False} for one without, {True, False} for both."""
+    return {issubclass(kind, str) for kind in set(map(type, column))}
 
 
 def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Predictions]:

@@ -12,6 +12,7 @@ from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError
 from pytest_muscle.settings import ModelSettings
 from pytest_muscle.settings.locations import is_path
+from pytest_muscle.settings.paths import local_path
 
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py"}
 
@@ -78,7 +79,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
     """Return the spec of a configured model; nothing is loaded or looked up."""
     tokenizer = settings.tokenizer
     if tokenizer is not None and is_path(tokenizer, root):
-        tokenizer = str((root / Path(tokenizer).expanduser()).resolve())
+        tokenizer = str(local_path(tokenizer, root))
     if not is_path(settings.model, root):
         return ModelSpec(
             name=settings.model,
@@ -88,7 +89,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
             trust_remote_code=settings.trust_remote_code,
             where=where,
         )
-    path = (root / Path(settings.model).expanduser()).resolve()
+    path = local_path(settings.model, root)
     return ModelSpec(
         name=settings.model,
         kind="gguf" if path.suffix == ".gguf" else "directory",
@@ -131,7 +132,7 @@ def adapter_directory(name: str, root: Path, revision: str | None, where: str) -
         ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
     """
     if is_path(name, root):
-        path = (root / Path(name).expanduser()).resolve()
+        path = local_path(name, root)
         check_adapter(path, name, where)
         return path
     import huggingface_hub

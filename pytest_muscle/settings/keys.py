@@ -188,8 +188,8 @@ class Settings:
         default_factory=CompatSettings, metadata={"help": "How the compat adapter is trained"}
     )
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
-    limit: int | None = field(default=None, metadata={})
-    train: bool = field(default=True, metadata={})
+    limit: int | None = None
+    train: bool = True
 
     @property
     def root(self) -> Path:

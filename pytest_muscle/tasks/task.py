@@ -16,7 +16,7 @@ from pytest_muscle.settings import GateSettings, Settings, TaskSettings
 from pytest_muscle.settings.table import join
 from pytest_muscle.tasks.choices import ChoiceRenderer
 from pytest_muscle.tasks.example import Example
-from pytest_muscle.tasks.metrics import find_choice_metric
+from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
 from pytest_muscle.tasks.rows import read_rows
 
 
@@ -47,6 +47,10 @@ class Task:
     def renderer(self) -> ChoiceRenderer:
         """The task's templates, compiled."""
         return ChoiceRenderer(self.settings, where=self._where)
+
+    @cached_property
+    def _metric(self) -> ChoiceMetric:
+        return find_choice_metric(self.settings.metric, where=f"{self._where}.metric")
 
     @property
     def _where(self) -> str:
@@ -111,7 +115,7 @@ class Task:
                 where=self._where,
                 hint='the weights may be damaged or overflow: try run.dtype = "float32"',
             )
-        metric = find_choice_metric(self.settings.metric, where=where)
+        metric = self._metric
         try:
             chosen = operator.index(metric(loglikelihoods, example.options))
         except Exception as error:  # whatever the user's own metric does

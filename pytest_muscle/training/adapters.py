@@ -67,14 +67,6 @@ class AdapterShop:
                 hint="run the same configuration without --muscle-no-train on a machine that may "
                 f"train, and bring its folder {path.parent.parent.name}/{path.parent.name} here",
             )
-        try:
-            self.store.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(
-                f"the cache cannot be made: {first_line(error)}",
-                where=str(self.store.directory),
-                hint="name another one with --muscle-cache or [run] cache",
-            ) from error
         with self.store.lock(key):
             if (stored := self.store.find(key)) is not None:
                 return stored

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from pytest_muscle.atomic import new_directory
 from pytest_muscle.digests import digest_json
+from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
 
 FACTS = "muscle.json"
@@ -101,8 +103,18 @@ class AdapterStore:
         """Hold the only right to make the adapter of that key; others wait here.
 
         The lock goes with the process that holds it, however that ends.
+
+        Raises:
+            TrainingError: If the store's directory cannot be made.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"the cache cannot be made: {first_line(error)}",
+                where=str(self.directory),
+                hint="name another one with --muscle-cache or [run] cache",
+            ) from error
         lock = FileLock(self.directory / f".{key.name}.lock")
         try:
             lock.acquire(timeout=0)

@@ -54,7 +54,7 @@ def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester):
 
 
 def test_the_plugin_costs_less_than_ten_milliseconds():
-    """Processor time of importing the plugin after pytest, and of its hooks: median of five."""
+    """Processor time of importing the plugin after pytest: median of five."""
     code = (
         "import time, pytest\n"
         "start = time.process_time()\n"

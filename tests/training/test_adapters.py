@@ -32,13 +32,8 @@ COMPAT = CompatSettings(**QUICK)
 
 
 @pytest.fixture(scope="module")
-def models(make_tiny_model, make_tiny_adapter, tmp_path_factory):
-    """Models `old` and `new`, each with a task adapter beside it."""
-    path = tmp_path_factory.mktemp("adapters")
-    for seed, name in enumerate(("old", "new")):
-        make_tiny_model(path / name, seed, initializer_range=0.2)
-        make_tiny_adapter(path / name, path / f"{name}-adapter", seed)
-    return path
+def models(make_tiny_pair, tmp_path_factory):
+    return make_tiny_pair(tmp_path_factory.mktemp("adapters"))
 
 
 @pytest.fixture

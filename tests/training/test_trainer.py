@@ -47,11 +47,8 @@ def put_on(base, teacher, student) -> PeftModel:
 
 
 @pytest.fixture(scope="module")
-def directories(make_tiny_model, make_tiny_adapter, tmp_path_factory):
-    path = tmp_path_factory.mktemp("trainer")
-    for seed, name in enumerate(("old", "new")):
-        make_tiny_model(path / name, seed, initializer_range=0.2)
-        make_tiny_adapter(path / name, path / f"{name}-adapter", seed)
+def directories(make_tiny_pair, make_tiny_adapter, tmp_path_factory):
+    path = make_tiny_pair(tmp_path_factory.mktemp("trainer"))
     make_tiny_adapter(path / "new", path / "student", 7)
     return path
 

@@ -1,0 +1,25 @@
+"""What is under test, for pytest's report header; reads settings alone, so it costs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_muscle.settings.locations import is_path
+
+if TYPE_CHECKING:
+    from pytest_muscle.settings import Settings
+
+
+def describe_update(settings: Settings) -> list[str]:
+    """Return what is under test, a line each."""
+    lines = [f"muscle: {settings.path.name}, tasks: {', '.join(settings.tasks) or 'none'}"]
+    for version, model in (("old", settings.old), ("new", settings.new)):
+        if model is None:
+            continue
+        kind = "local" if is_path(model.model, settings.root) else "hub"
+        name = f"{model.model}@{model.revision}" if model.revision else model.model
+        adapter = f", adapter {model.adapter}" if model.adapter else ""
+        lines.append(f"muscle: {version} = {name} ({kind}{adapter})")
+    run = settings.run
+    lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}")
+    return lines
