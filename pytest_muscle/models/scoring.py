@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -229,12 +229,22 @@ def _logits_from(
     # Positions as a tensor, not a count: a slice of hidden states is not contiguous, and PyTorch
     # then copies the vocabulary projection once per row.
     keep = torch.arange(first, input_ids.shape[1], device=input_ids.device)
-    base: Any = network
-    if hasattr(base, "get_base_model"):
-        base = base.get_base_model()
-    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if "use_cache" in inspect.signature(base.forward).parameters:
-        inputs["use_cache"] = False
-    if "logits_to_keep" in inspect.signature(base.forward).parameters:
-        return network(**inputs, logits_to_keep=keep).logits  # type: ignore[no-any-return]
-    return network(**inputs).logits[:, first:]  # type: ignore[no-any-return]
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if "logits_to_keep" in forward_parameters(network):
+        return network(**inputs, **without_cache(network), logits_to_keep=keep).logits  # type: ignore[no-any-return]
+    return network(**inputs, **without_cache(network)).logits[:, first:]  # type: ignore[no-any-return]
+
+
+def without_cache(network: nn.Module) -> dict[str, bool]:
+    """Return the argument that keeps a model from storing keys and values, if it has one."""
+    return {"use_cache": False} if "use_cache" in forward_parameters(network) else {}
+
+
+def forward_parameters(network: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a model's own forward, under a parallel wrapper and adapters."""
+    model: Any = network
+    while hasattr(model, "module"):
+        model = model.module
+    if hasattr(model, "get_base_model"):
+        model = model.get_base_model()
+    return inspect.signature(type(model).forward).parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from pytest_muscle.models.scoring import without_cache
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.objectives import (
     Objective,
@@ -169,15 +169,12 @@ def _as_teacher(model: PeftModel, adapter: str) -> Iterator[PeftModel]:
 
 def _logits(model: nn.Module, inputs: dict[str, Any], kept: torch.Tensor) -> torch.Tensor:
     """Return logits [kept tokens, vocab] at the positions whose next token is kept."""
-    arguments = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
-    base: Any = model
-    while hasattr(base, "module"):
-        base = base.module
-    if hasattr(base, "get_base_model"):
-        base = base.get_base_model()
-    if "use_cache" in inspect.signature(type(base).forward).parameters:
-        arguments["use_cache"] = False
-    return model(**arguments).logits[:, :-1][kept]  # type: ignore[no-any-return]
+    outputs = model(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        **without_cache(model),
+    )
+    return outputs.logits[:, :-1][kept]  # type: ignore[no-any-return]
 
 
 _LABELS = {"eval_loss": "validation CE"}

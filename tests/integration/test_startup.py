@@ -6,6 +6,8 @@ import statistics
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = (
     "torch",
     "transformers",
@@ -32,11 +34,14 @@ def test_importing_the_plugin_loads_nothing_heavy():
     assert loaded == "[]"
 
 
-def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester):
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester, configured):
     pytester.makepyfile("def test_plain(): pass")
+    if configured:
+        (pytester.path / "muscle.toml").write_text('[old]\nmodel = "org/name"\n')
     code = (
         "import sys, pytest\n"
-        "assert pytest.main(['-q', '-p', 'no:cacheprovider']) == 0\n"
+        "assert pytest.main(['-p', 'no:cacheprovider']) == 0\n"
         "print(['pytest_muscle.plugin' in sys.modules]"
         f" + [name for name in {HEAVY!r} if name in sys.modules])"
     )
