@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from pytest_muscle.models.loading import (
     load_tokenizer,
     without_future_warnings,
 )
+from pytest_muscle.models.memory import free_memory
 from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
 from pytest_muscle.models.spec import ModelSpec, check_adapter, first_line
 from pytest_muscle.progress import SILENT, Progress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pytest_muscle.models.probe import Engine
 
 
 class BaseModel:
@@ -41,6 +44,7 @@ class BaseModel:
         self._network: PreTrainedModel | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._peft: PeftModel | None = None
+        self._engine: Engine | None = None
         self._names: dict[Path, str] = {}
 
     @property
@@ -81,6 +85,32 @@ class BaseModel:
         tuner = self._peft.base_model
         tuner.disable_adapter_layers()
         return self._peft.eval()
+
+    @contextmanager
+    def scoring(self, adapter: Path | None) -> Iterator[nn.Module]:
+        """Give the network with one adapter active or none, in the form that answers fastest.
+
+        Raises:
+            ModelError: If model or adapter cannot be loaded.
+        """
+        network = self.activate(adapter)
+        if adapter is None:
+            yield network
+            return
+        from pytest_muscle.models.merging import merged
+
+        peft: Any = network
+        with merged(peft):
+            yield network
+
+    @property
+    def engine(self) -> Engine:
+        """How the network is run, found out by a probe once it is loaded."""
+        if self._engine is None:
+            from pytest_muscle.models.probe import find_engine
+
+            self._engine = find_engine(self.activate(None))
+        return self._engine
 
     def attach(self, adapter: Path) -> PeftModel:
         """Load an adapter onto the base, if it is not there, and return the PEFT model.
@@ -125,14 +155,11 @@ class BaseModel:
 
     def release(self) -> None:
         """Take the weights out of memory; the next use loads them again."""
-        import torch
-
         self._network = None
         self._peft = None
+        self._engine = None
         self._names = {}
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(self.device)
 
 
 @dataclass(frozen=True)
@@ -172,18 +199,31 @@ class LanguageModel:
         return f"{name} + {self.adapter.name}" if self.adapter else name
 
     def loglikelihoods(
-        self, requests: Sequence[LoglikelihoodRequest], *, description: str = "scoring"
+        self,
+        requests: Iterable[LoglikelihoodRequest],
+        *,
+        total: int | None = None,
+        description: str = "scoring",
     ) -> list[tuple[float, ...]]:
         """Return the log-likelihood in nats of each request's continuations.
+
+        Args:
+            requests: Prompts with continuations, read piece by piece.
+            total: Their number for the progress bar, where they have no length.
+            description: What the progress bar says.
 
         Raises:
             ModelError: If model or adapter cannot be loaded or a continuation has no token.
         """
-        return score_loglikelihoods(
-            self.network,
-            self.tokenizer,
-            requests,
-            batch_tokens=self.batch_tokens,
-            progress=self.progress,
-            description=description,
-        )
+        engine = self.base.engine
+        with self.base.scoring(self.adapter) as network:
+            return score_loglikelihoods(
+                network,
+                self.tokenizer,
+                requests,
+                engine=engine,
+                batch_tokens=self.batch_tokens,
+                total=total,
+                progress=self.progress,
+                description=description,
+            )

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.encoding import EncodedPair, encode_pairs
+from pytest_muscle.models.trees import TokenTree, build_tree, common_prefix
 from pytest_muscle.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
-AUTO_BATCH_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 16384}
-MAX_LOGITS = {"cpu": 2**26, "mps": 2**27, "cuda": 2**29}
-"""Most logits that one batch may hold at once; 2**26 are 256 MiB in float32."""
+    from pytest_muscle.models.layouts import Layout
+    from pytest_muscle.models.probe import Engine
+
+SCORING_VERSION = 2
+"""Goes up when the same model would give other log-likelihoods; part of stored tables' keys."""
+
+WINDOW = 4096
+"""Requests that are read, sorted by length and scored together."""
+
+SHORTEST_PREFIX = 16
+"""Tokens from which a shared prefix pays for its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,78 +40,217 @@ class LoglikelihoodRequest:
     continuations: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Row:
-    """One sequence to run, with all continuations that can be read from it.
+    """One request as a model runs it.
 
     Attributes:
-        tokens: Input token ids; the last token of the longest continuation is not among them.
-        targets: (slot, start, tokens): where the result goes, the position that predicts the
-            continuation's first token, and the continuation's tokens.
+        tree: Its sequences, less the prefix that all rows share and each one's last token.
+        reads: (node, token, slot): the node that predicts a token of a continuation, that token,
+            and where its log-probability is added.
     """
 
-    tokens: tuple[int, ...]
-    targets: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)
-
-    @property
-    def first(self) -> int:
-        return min(start for _, start, _ in self.targets)
+    tree: TokenTree
+    reads: list[tuple[int, int, int]]
 
 
 def score_loglikelihoods(
     network: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    requests: Sequence[LoglikelihoodRequest],
+    requests: Iterable[LoglikelihoodRequest],
     *,
+    engine: Engine | None = None,
     batch_tokens: int | Literal["auto"] = "auto",
+    total: int | None = None,
     progress: Progress = SILENT,
     description: str = "scoring",
 ) -> list[tuple[float, ...]]:
     """Return the summed log-likelihood of each continuation given its prompt.
 
-    Equal to a plain forward pass of prompt + continuation (within 1e-4 in float32). Sequences
-    that are equal but for their last token run once, batches are sorted by length and filled to
-    a token budget, and logits are made only at positions that predict a continuation.
+    Equal to a plain forward pass of prompt + continuation (within 1e-4 in float32), but what
+    requests begin with in common runs once, each prompt once, with its continuations as branches
+    of a tree, and the vocabulary is projected only where a continuation is predicted.
 
     Args:
         network: A causal language model of transformers, with or without PEFT adapter.
         tokenizer: Its tokenizer.
-        requests: Prompts with continuations.
-        batch_tokens: Most tokens in one batch, padding included.
+        requests: Prompts with continuations; they are read in windows.
+        engine: How the model is run; found out by a probe if it is not given.
+        batch_tokens: Most tokens in one batch, padding included; by default as many as pay and
+            fit into memory.
+        total: Number of requests for the progress bar, where they have no length.
         progress: Where progress is shown.
         description: What the progress bar says.
 
     Returns:
-        One tuple per request, one log-likelihood in nats per continuation.
+        One tuple per request, in order, one log-likelihood in nats per continuation.
 
     Raises:
         ModelError: If a continuation has no token of its own or is longer than the model takes,
-            or if not even one sequence fits into memory.
+            or if not even one request fits into memory.
     """
-    pairs = encode_pairs(
-        tokenizer,
-        [
-            (request.prompt, continuation)
-            for request in requests
-            for continuation in request.continuations
-        ],
-    )
-    rows = _unique_rows(_fit(pairs, longest_sequence(network)))
-    device = next(network.parameters()).device
-    budget = AUTO_BATCH_TOKENS[device.type] if batch_tokens == "auto" else batch_tokens
-    vocabulary = _vocabulary(network)
-    results = [0.0] * len(pairs)
-    with progress.bar(len(rows), description, "seq") as bar:
-        for batch in _batches(rows, budget, MAX_LOGITS[device.type] // vocabulary):
-            _score_batch(network, batch, results)
-            bar.update(len(batch))
-    numbers = iter(results)
-    return [tuple(next(numbers) for _ in request.continuations) for request in requests]
+    from pytest_muscle.models.memory import token_budget
+    from pytest_muscle.models.probe import find_engine
+
+    if total is None:
+        total = len(requests) if isinstance(requests, Sequence) else 0
+    engine = engine or find_engine(network)
+    budget = token_budget(engine.parts) if batch_tokens == "auto" else batch_tokens
+    scorer = _Scorer(engine, tokenizer, budget)
+    remaining = iter(requests)
+    results: list[tuple[float, ...]] = []
+    with progress.bar(total, description, "ex") as bar:
+        while window := list(islice(remaining, WINDOW)):
+            results.extend(scorer.score(window, bar.update))
+    return results
 
 
-def _vocabulary(network: nn.Module) -> int:
-    model: Any = network
-    return int(model.get_output_embeddings().weight.shape[0])
+class _Scorer:
+    """Scores window after window; keeps the prefix that windows share.
+
+    Args:
+        engine: How the model is run.
+        tokenizer: The model's tokenizer.
+        budget: Most tokens in one batch.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: PreTrainedTokenizerBase, budget: int) -> None:
+        from pytest_muscle.models.layouts import NO_PREFIX
+
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._budget = budget
+        self._head = engine.parts.head()
+        self._prefix = NO_PREFIX
+
+    def score(
+        self, window: Sequence[LoglikelihoodRequest], done: Any
+    ) -> Iterator[tuple[float, ...]]:
+        """Yield the log-likelihoods of a window's requests; `done` is told how many are ready."""
+        import numpy as np
+        import torch
+
+        pairs = encode_pairs(
+            self._tokenizer,
+            [(request.prompt, text) for request in window for text in request.continuations],
+        )
+        pairs = _fit(pairs, longest_sequence(self._engine.parts.network))
+        results = np.zeros(len(pairs))
+        with torch.inference_mode():
+            self._use_prefix(pairs)
+            rows = self._rows(window, pairs)
+            for layout, batch in self._batches(rows):
+                self._run(layout, batch, results)
+                done(len(batch))
+        numbers = iter(results.tolist())
+        for request in window:
+            yield tuple(next(numbers) for _ in request.continuations)
+
+    def _use_prefix(self, pairs: Sequence[EncodedPair]) -> None:
+        """Find what all sequences of a window begin with, and run it if it is worth it."""
+        from pytest_muscle.models.layouts import NO_PREFIX, compute_prefix
+
+        tokens: tuple[int, ...] = ()
+        if self._engine.layout.prefix and pairs:
+            # The token before a continuation stays with the rows: it predicts the first token.
+            tokens = common_prefix(pair.tokens[: pair.start - 1] for pair in pairs)
+        if len(tokens) < SHORTEST_PREFIX:
+            self._prefix = NO_PREFIX
+        elif tokens != self._prefix.tokens:
+            self._prefix = compute_prefix(self._engine.parts, tokens) or NO_PREFIX
+
+    def _rows(
+        self, window: Sequence[LoglikelihoodRequest], pairs: Sequence[EncodedPair]
+    ) -> list[_Row]:
+        skipped = len(self._prefix)
+        rows = []
+        slot = 0
+        for request in window:
+            if not request.continuations:
+                continue
+            own = pairs[slot : slot + len(request.continuations)]
+            tree = build_tree([pair.tokens[skipped:-1] for pair in own])
+            reads = [
+                (path[position - 1 - skipped], pair.tokens[position], slot + number)
+                for number, (pair, path) in enumerate(zip(own, tree.paths, strict=True))
+                for position in range(pair.start, len(pair.tokens))
+            ]
+            rows.append(_Row(tree, reads))
+            slot += len(own)
+        return rows
+
+    def _batches(self, rows: Sequence[_Row]) -> Iterator[tuple[Layout, list[_Row]]]:
+        """Yield batches within the budget, longest first; rows that need it as plain rows."""
+        from pytest_muscle.models.layouts import PLAIN, fits
+
+        chosen: dict[str, tuple[Layout, list[_Row]]] = {}
+        for row in rows:
+            layout = self._engine.layout
+            if not fits(layout, row.tree, self._prefix, self._engine.longest_path):
+                layout = PLAIN
+            chosen.setdefault(layout.name, (layout, []))[1].append(row)
+        for layout, group in chosen.values():
+            sized = [(layout.rows(row.tree, len(self._prefix)), row) for row in group]
+            sized.sort(key=lambda pair: (-pair[0][1], -pair[0][0]))
+            batch: list[_Row] = []
+            height = width = 0
+            for (rows_of_model, tokens), row in sized:
+                if batch and (height + rows_of_model) * width > self._budget:
+                    yield layout, batch
+                    batch, height = [], 0
+                width = width if batch else tokens
+                batch.append(row)
+                height += rows_of_model
+            yield layout, batch
+
+    def _run(self, layout: Layout, batch: list[_Row], results: NDArray[np.float64]) -> None:
+        """Add the log-probabilities of a batch to `results`; halve it if memory runs out."""
+        from pytest_muscle.models.memory import free_memory, is_out_of_memory
+
+        try:
+            self._add(layout, batch, results)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(
+                    f"out of memory while scoring one example of {len(batch[0].tree)} tokens",
+                    hint="set run.dtype = 'bfloat16', shorten the prompts, or use a larger device",
+                ) from error
+        else:
+            return
+        free_memory(self._engine.parts.device)
+        # What follows is no longer than this was; what came before is done.
+        self._budget = max(1, self._budget // 2)
+        middle = len(batch) // 2
+        self._run(layout, batch[:middle], results)
+        self._run(layout, batch[middle:], results)
+
+    def _add(self, layout: Layout, batch: list[_Row], results: NDArray[np.float64]) -> None:
+        import numpy as np
+        import torch
+
+        from pytest_muscle.models.memory import CHUNK_LOGITS
+
+        parts = self._engine.parts
+        nodes = sorted({(n, node) for n, row in enumerate(batch) for node, _, _ in row.reads})
+        places = {node: place for place, node in enumerate(nodes)}
+        reads = sorted(
+            (places[n, node], token, slot)
+            for n, row in enumerate(batch)
+            for node, token, slot in row.reads
+        )
+        states = layout.run(parts, [row.tree for row in batch], self._prefix, nodes)
+        at, tokens, slots = np.array(reads, dtype=np.int64).T
+        size = max(1, CHUNK_LOGITS[parts.device.type] // parts.vocabulary)
+        values = []
+        for first in range(0, len(nodes), size):
+            logits = self._head(states[first : first + size]).float()
+            here = slice(*np.searchsorted(at, (first, first + size)))
+            index = torch.from_numpy(at[here] - first).to(logits.device)
+            wanted = torch.from_numpy(tokens[here]).to(logits.device)
+            values.append(logits[index, wanted] - logits.logsumexp(dim=-1)[index])
+        np.add.at(results, slots, torch.cat(values).double().cpu().numpy())
 
 
 def longest_sequence(network: nn.Module) -> int | None:
@@ -142,109 +291,3 @@ def _fit(pairs: Sequence[EncodedPair], longest: int | None) -> list[EncodedPair]
             stacklevel=2,
         )
     return fitted
-
-
-def _unique_rows(pairs: Sequence[EncodedPair]) -> list[_Row]:
-    """Return the sequences to run, longest first; those equal but for the last token once."""
-    rows: dict[tuple[int, ...], _Row] = {}
-    for slot, pair in enumerate(pairs):
-        tokens = pair.tokens[:-1]
-        row = rows.setdefault(tokens, _Row(tokens))
-        row.targets.append((slot, pair.start - 1, pair.tokens[pair.start :]))
-    return sorted(rows.values(), key=lambda row: (-len(row.tokens), row.tokens))
-
-
-def _batches(rows: Sequence[_Row], budget: int, most_positions: int) -> Iterator[list[_Row]]:
-    """Yield batches of rows within a budget of tokens and of positions with logits."""
-    batch: list[_Row] = []
-    first = 0
-    for row in rows:
-        longest = len(batch[0].tokens) if batch else len(row.tokens)
-        size = len(batch) + 1
-        lowest = min(first, row.first) if batch else row.first
-        if batch and (size * longest > budget or size * (longest - lowest) > most_positions):
-            yield batch
-            batch, lowest = [], row.first
-        batch.append(row)
-        first = lowest
-    if batch:
-        yield batch
-
-
-def _score_batch(network: nn.Module, batch: list[_Row], results: list[float]) -> None:
-    """Add the log-likelihoods of a batch to `results`; halve the batch if memory runs out."""
-    import torch
-
-    try:
-        _run_batch(network, batch, results)
-    except torch.OutOfMemoryError as error:
-        if len(batch) == 1:
-            raise ModelError(
-                f"out of memory while scoring one sequence of {len(batch[0].tokens)} tokens",
-                hint="set run.dtype = 'bfloat16', shorten the prompts, or use a larger device",
-            ) from error
-        middle = len(batch) // 2
-    else:
-        return
-    torch.cuda.empty_cache()
-    _score_batch(network, batch[:middle], results)
-    _score_batch(network, batch[middle:], results)
-
-
-def _run_batch(network: nn.Module, batch: list[_Row], results: list[float]) -> None:
-    import torch
-
-    device = next(network.parameters()).device
-    longest = len(batch[0].tokens)
-    input_ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    attention_mask = torch.zeros_like(input_ids)
-    for number, row in enumerate(batch):
-        input_ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
-        attention_mask[number, : len(row.tokens)] = 1
-    first = min(row.first for row in batch)
-    with torch.inference_mode():
-        logits = _logits_from(network, input_ids.to(device), attention_mask.to(device), first)
-        targets = [
-            (number, start - first + offset, token, slot)
-            for number, row in enumerate(batch)
-            for slot, start, tokens in row.targets
-            for offset, token in enumerate(tokens)
-        ]
-        index = torch.tensor([target[:3] for target in targets], device=device).T
-        positions = torch.unique(index[:2], dim=1)
-        where = {(n, p): i for i, (n, p) in enumerate(positions.T.tolist())}
-        chosen = logits[positions[0], positions[1]].float()
-        normaliser = torch.logsumexp(chosen, dim=-1).tolist()
-        raw = logits[index[0], index[1], index[2]].float().tolist()
-    for (number, position, _, slot), value in zip(targets, raw, strict=True):
-        results[slot] += value - normaliser[where[number, position]]
-
-
-def _logits_from(
-    network: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, first: int
-) -> torch.Tensor:
-    """Return logits [batch, tokens - first, vocab] of the positions from `first` on."""
-    import torch
-
-    # Positions as a tensor, not a count: a slice of hidden states is not contiguous, and PyTorch
-    # then copies the vocabulary projection once per row.
-    keep = torch.arange(first, input_ids.shape[1], device=input_ids.device)
-    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if "logits_to_keep" in forward_parameters(network):
-        return network(**inputs, **without_cache(network), logits_to_keep=keep).logits  # type: ignore[no-any-return]
-    return network(**inputs, **without_cache(network)).logits[:, first:]  # type: ignore[no-any-return]
-
-
-def without_cache(network: nn.Module) -> dict[str, bool]:
-    """Return the argument that keeps a model from storing keys and values, if it has one."""
-    return {"use_cache": False} if "use_cache" in forward_parameters(network) else {}
-
-
-def forward_parameters(network: nn.Module) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a model's own forward, under a parallel wrapper and adapters."""
-    model: Any = network
-    while hasattr(model, "module"):
-        model = model.module
-    if hasattr(model, "get_base_model"):
-        model = model.get_base_model()
-    return inspect.signature(type(model).forward).parameters

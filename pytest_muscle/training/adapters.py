@@ -20,10 +20,10 @@ from pytest_muscle.tasks import Task
 from pytest_muscle.training.card import compat_card, task_card
 from pytest_muscle.training.fitting import Fit, fit_adapter
 from pytest_muscle.training.objectives import OBJECTIVES, find_objective
-from pytest_muscle.training.sequences import training_sequences
+from pytest_muscle.training.sequences import split, training_sequences
 from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Goes up when the same recipe would give another adapter; part of every fingerprint."""
 
 _NOT_MADE_OF = ("adapter", "adapter_revision", "rank")
@@ -139,7 +139,7 @@ def task_adapter(
                 hint='name layers that the model has, or set "all-linear"',
             ) from error
         try:
-            facts = fit_adapter(fit, model, AdapterTrainer, directory)
+            facts = fit_adapter(fit, model, base.engine.parts, AdapterTrainer, directory)
         finally:
             base.release()
         task_card(directory, base.spec.describe(), task.name, facts)
@@ -191,6 +191,7 @@ def compat_adapter(
     objective = find_objective(recipe.strategy, where=f"{task.file}: compat.strategy")
 
     def make(directory: Path) -> Mapping[str, Any]:
+        from pytest_muscle.training.teachers import number_places, record_teacher
         from pytest_muscle.training.trainer import STUDENT, CompatTrainer
 
         start = new.adapter
@@ -198,11 +199,23 @@ def compat_adapter(
         _check_rank(start, recipe, task)
         check_vocabularies(old.base, new.base, task)
         new.base.release()
-        fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
-        _seed(recipe.seed)
         try:
-            model: Any = new.base.attach(start)
-            teacher = model.active_adapter
+            fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
+            new.base.release()  # the old model comes first, alone
+            number_places(fit.train)
+            teachers = {}
+            for name, teacher in (("old", old), ("new", new)):
+                teachers[name] = record_teacher(
+                    teacher,
+                    fit.train,
+                    fit.work_directory / f"{name}.states",
+                    progress=shop.progress,
+                    description=f"{task.name}: {name} model teaches",
+                )
+                if name == "old":
+                    teacher.base.release()
+            _seed(recipe.seed)
+            model: Any = new.base.activate(start)
             model.load_adapter(
                 str(start), STUDENT, is_trainable=True, torch_device=str(new.base.device)
             )
@@ -213,12 +226,12 @@ def compat_adapter(
                     objective=objective,
                     temperature=recipe.temperature,
                     distillation_weight=recipe.distillation_weight,
-                    old=old.network,
-                    new_adapter=teacher,
+                    old=teachers["old"],
+                    new=teachers["new"],
                     **options,
                 )
 
-            facts = fit_adapter(fit, model, make_trainer, directory)
+            facts = fit_adapter(fit, model, new.base.engine.parts, make_trainer, directory)
         finally:
             new.base.release()
         facts["strategy"] = recipe.strategy
@@ -238,9 +251,13 @@ def _fit(
 ) -> Fit:
     limits = [recipe.max_length, longest_sequence(base.network)]
     longest = min((limit for limit in limits if limit is not None), default=None)
+    sequences = training_sequences(task, base.tokenizer, longest)
+    train, validation = split(sequences, recipe.validation_fraction, recipe.seed)
     return Fit(
         recipe=recipe,
-        sequences=training_sequences(task, base.tokenizer, longest),
+        train=train,
+        validation=validation,
+        trees=base.engine.takes_trees(max(len(each["input_ids"]) for each in sequences)),
         work_directory=shop.store.work_directory(key),
         device=base.device,
         dtype=base.dtype,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import TrainingSettings
-from pytest_muscle.training.sequences import PadRight, split
+from pytest_muscle.training.packing import PackTrees
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import Trainer, TrainingArguments
 
+    from pytest_muscle.models.parts import NetworkParts
 
 WARMUP_STEPS = 500
 """Of the MUSCLE paper; a run of fewer than 5,000 steps takes a tenth of its steps."""
@@ -37,7 +38,9 @@ class Fit:
 
     Attributes:
         recipe: Hyper-parameters.
-        sequences: Training examples as tokens, validation part included.
+        train: Training examples as tokens.
+        validation: Those kept to choose the best epoch.
+        trees: Whether the model takes sequences as trees.
         work_directory: Where checkpoints go; training goes on from the newest one there.
         device: Where it runs.
         dtype: The base model's floating-point type; mixed precision follows it.
@@ -46,7 +49,9 @@ class Fit:
     """
 
     recipe: TrainingSettings
-    sequences: list[dict[str, list[int]]]
+    train: list[dict[str, Any]]
+    validation: list[dict[str, Any]]
+    trees: bool
     work_directory: Path
     device: torch.device
     dtype: torch.dtype
@@ -55,13 +60,18 @@ class Fit:
 
 
 def fit_adapter(
-    fit: Fit, model: PeftModel, make_trainer: Callable[..., Trainer], directory: Path
+    fit: Fit,
+    model: PeftModel,
+    parts: NetworkParts,
+    make_trainer: Callable[..., Trainer],
+    directory: Path,
 ) -> dict[str, Any]:
     """Train the model's `default` adapter and save the best epoch's weights to `directory`.
 
     Args:
         fit: What to train on and how.
         model: PEFT model whose active adapter `default` is trained.
+        parts: That model in parts.
         make_trainer: Makes the Trainer from transformers' keyword arguments.
         directory: An empty directory.
 
@@ -82,7 +92,7 @@ def fit_adapter(
             where="run.dtype",
             hint='set dtype = "auto", "bfloat16" or "float32"',
         )
-    train, validation = split(fit.sequences, fit.recipe.validation_fraction, fit.recipe.seed)
+    train, validation = fit.train, fit.validation
     arguments = _arguments(fit, len(train), bool(validation))
     bar = ProgressBar(fit.progress, fit.description)
     with _quiet_trainer():
@@ -91,7 +101,8 @@ def fit_adapter(
             args=arguments,
             train_dataset=train,
             eval_dataset=validation or None,
-            data_collator=PadRight(),
+            data_collator=PackTrees(fit.trees),
+            parts=parts,
             callbacks=[bar],
         )
         without_own_output(trainer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.references import find
@@ -13,9 +13,27 @@ if TYPE_CHECKING:
     import torch
 
 
+class Teachers(Protocol):
+    """What the two teachers say at the positions of the student's logits.
+
+    Ask for what is needed: each of these is computed when it is asked for.
+    """
+
+    @property
+    def old(self) -> torch.Tensor:
+        """Logits of the old task model, [tokens, vocab]."""
+
+    @property
+    def new(self) -> torch.Tensor:
+        """Logits of the new task model, [tokens, vocab]."""
+
+    def choose(self, old: torch.Tensor) -> torch.Tensor:
+        """Return logits of the old task model where `old` [tokens] is true, else of the new."""
+
+
 @dataclass(frozen=True)
 class TeacherLogits:
-    """What the two teachers say at the positions of the student's logits.
+    """Teachers whose logits are all there.
 
     Attributes:
         old: Logits of the old task model, [tokens, vocab].
@@ -24,6 +42,12 @@ class TeacherLogits:
 
     old: torch.Tensor
     new: torch.Tensor
+
+    def choose(self, old: torch.Tensor) -> torch.Tensor:
+        """Return logits of the old task model where `old` [tokens] is true, else of the new."""
+        import torch
+
+        return torch.where(old[:, None], self.old, self.new)
 
 
 @dataclass(frozen=True)
@@ -39,12 +63,12 @@ class TokenLoss:
     masked: torch.Tensor | None = None
 
 
-Objective = Callable[["torch.Tensor", "torch.Tensor", TeacherLogits, float], TokenLoss]
+Objective = Callable[["torch.Tensor", "torch.Tensor", Teachers, float], TokenLoss]
 """(student logits [tokens, vocab], gold [tokens], teachers, temperature) -> TokenLoss."""
 
 
 def muscle(
-    student: torch.Tensor, gold: torch.Tensor, teachers: TeacherLogits, temperature: float
+    student: torch.Tensor, gold: torch.Tensor, teachers: Teachers, temperature: float
 ) -> TokenLoss:
     """Learn from the old model where the student misses the gold token, else from the new one.
 
@@ -61,15 +85,12 @@ def muscle(
 
     Source: MUSCLE (Echterhoff et al. 2024, arXiv 2407.09435), section 4.
     """
-    import torch
-
     masked = student.detach().argmax(dim=-1) != gold
-    teacher = torch.where(masked[:, None], teachers.old, teachers.new)
-    return TokenLoss(distillation(student, teacher, temperature), masked)
+    return TokenLoss(distillation(student, teachers.choose(masked), temperature), masked)
 
 
 def old_everywhere(
-    student: torch.Tensor, gold: torch.Tensor, teachers: TeacherLogits, temperature: float
+    student: torch.Tensor, gold: torch.Tensor, teachers: Teachers, temperature: float
 ) -> TokenLoss:
     """Learn from the old model at every token, right or wrong: an ablation of MUSCLE.
 
@@ -90,19 +111,16 @@ def old_everywhere(
 def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return KL(σ(teacher/T) ‖ σ(student/T)) per token, [tokens], in nats, in float32.
 
+    No gradient flows to the teacher.
+
     Args:
         student: Logits, [tokens, vocab].
         teacher: Logits, [tokens, vocab].
         temperature: T.
     """
-    from torch.nn import functional
+    from pytest_muscle.training.divergence import kl_divergence
 
-    return functional.kl_div(
-        functional.log_softmax(student.float() / temperature, dim=-1),
-        functional.log_softmax(teacher.float() / temperature, dim=-1),
-        log_target=True,
-        reduction="none",
-    ).sum(dim=-1)
+    return kl_divergence(student, teacher, temperature)
 
 
 def cross_entropy(student: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models.encoding import encode_pairs
 from pytest_muscle.tasks import Task
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100
-"""Label of padding, as PyTorch's cross-entropy ignores it."""
 
 
 def training_sequences(
     task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int | None
-) -> list[dict[str, list[int]]]:
+) -> list[dict[str, Any]]:
     """Return prompt + gold answer of each training example as `{"input_ids": [...]}`.
 
     Sequences longer than `max_length` tokens lose the beginning of their prompt.
@@ -43,8 +38,8 @@ def training_sequences(
 
 
 def split(
-    sequences: Sequence[dict[str, list[int]]], validation_fraction: float, seed: int
-) -> tuple[list[dict[str, list[int]]], list[dict[str, list[int]]]]:
+    sequences: Sequence[dict[str, Any]], validation_fraction: float, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return a training and a validation part, drawn with the seed.
 
     With a fraction above zero the validation part has at least one sequence, and so has the
@@ -68,31 +63,3 @@ def split(
         [sequence for number, sequence in enumerate(sequences) if number not in held_out],
         [sequence for number, sequence in enumerate(sequences) if number in held_out],
     )
-
-
-@dataclass(frozen=True)
-class PadRight:
-    """Collates sequences into a batch, padded on the right.
-
-    Attributes:
-        padding: Token id that fills up; masked out, so any will do.
-    """
-
-    padding: int = 0
-
-    def __call__(self, sequences: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """Return input_ids, attention_mask and labels, each [batch, tokens]."""
-        import torch
-
-        longest = max(len(sequence["input_ids"]) for sequence in sequences)
-        input_ids = torch.full((len(sequences), longest), self.padding)
-        labels = torch.full((len(sequences), longest), IGNORED)
-        for number, sequence in enumerate(sequences):
-            tokens = torch.tensor(sequence["input_ids"])
-            input_ids[number, : len(tokens)] = tokens
-            labels[number, : len(tokens)] = tokens
-        return {
-            "input_ids": input_ids,
-            "attention_mask": (labels != IGNORED).long(),
-            "labels": labels,
-        }

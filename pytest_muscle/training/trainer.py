@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,18 +12,13 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from pytest_muscle.models.scoring import without_cache
+from pytest_muscle.models.memory import CHUNK_LOGITS
+from pytest_muscle.models.parts import NetworkParts
+from pytest_muscle.models.trees import tree_mask
 from pytest_muscle.progress import Progress
-from pytest_muscle.training.objectives import (
-    Objective,
-    TeacherLogits,
-    TokenLoss,
-    cross_entropy,
-)
-from pytest_muscle.training.sequences import IGNORED
-
-if TYPE_CHECKING:
-    from peft import PeftModel
+from pytest_muscle.training.chunks import chunked_loss
+from pytest_muscle.training.objectives import Objective, TokenLoss, cross_entropy
+from pytest_muscle.training.teachers import ProjectedTeachers, Teacher
 
 STUDENT = "default"
 """PEFT's name for the adapter that is trained; `save_pretrained` puts it at the top level."""
@@ -35,12 +29,21 @@ class AdapterTrainer(Trainer):
 
     Loss and gradient are means over all tokens of an optimiser step, across accumulated batches
     and devices. Evaluation is always cross-entropy.
+
+    Args:
+        parts: The model that is trained, in parts.
+        options: transformers.Trainer's; the collator is `PackTrees`.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, parts: NetworkParts, **options: Any) -> None:
         super().__init__(**options)
         self.model_accepts_loss_kwargs = True
-        self._loss_shifts_labels = True
+        self._parts = parts
+        self._head = parts.head()
+        self._trained_head = [
+            weights for weights in self._head.parameters() if weights.requires_grad
+        ]
+        self._chunk = max(1, CHUNK_LOGITS[self.args.device.type] // parts.vocabulary)
         self._masked = 0.0
         self._tokens = 0.0
         self._evaluated = torch.zeros(2)
@@ -63,33 +66,65 @@ class AdapterTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the loss, summed over the batch's tokens and divided by the step's tokens."""
-        gold = inputs["labels"][:, 1:]
-        kept = gold != IGNORED
         training = model.training
-        token_loss = (
-            self.token_loss(model, inputs, kept)
-            if training
-            else TokenLoss(cross_entropy(_logits(model, inputs, kept), gold[kept]))
-        )
-        count = kept.sum()
-        if token_loss.masked is not None:
-            self._masked += float(token_loss.masked.sum())
-            self._tokens += float(count)
-        if not training:
-            total = token_loss.loss.sum().detach()
-            self._evaluated += torch.stack([total, count.to(total.dtype)])
+        loss_of = self.token_loss if training else self.cross_entropy
+        weights = inputs["weights"]
+        places = inputs["places"].cpu()
+        figures = torch.zeros(2, device=weights.device)
+
+        def summed(hidden: torch.Tensor, here: slice) -> torch.Tensor:
+            result = loss_of(self._head(hidden), inputs["labels"][here], places[here])
+            if result.masked is not None:
+                masked = (result.masked * weights[here]).sum()
+                figures.add_(torch.stack([masked, weights[here].sum()]))
+            summed_loss: torch.Tensor = (result.loss * weights[here]).sum()
+            return summed_loss
+
+        with self.accelerator.autocast(), _fast_attention(weights.device):
+            states = _states(model, self._parts, inputs)
+            hidden = states[inputs["rows"], inputs["nodes"]]
+            total = chunked_loss(hidden, summed, size=self._chunk, parameters=self._trained_head)
+        count = weights.sum()
+        if training:
+            masked, tokens = figures.tolist()
+            self._masked += masked
+            self._tokens += tokens
+        else:
+            self._evaluated += torch.stack([total.detach(), count])
         if training and num_items_in_batch is not None:
-            loss = token_loss.loss.sum() / num_items_in_batch
+            loss = total / num_items_in_batch
             if self.args.average_tokens_across_devices:
                 loss = loss * self.accelerator.num_processes
         else:
-            loss = token_loss.loss.sum() / count
+            loss = total / count
         return (loss, {"loss": loss}) if return_outputs else loss
 
-    def token_loss(self, model: nn.Module, inputs: dict[str, Any], kept: torch.Tensor) -> TokenLoss:
-        """Return the loss of each kept token, [kept tokens]."""
-        gold = inputs["labels"][:, 1:][kept]
-        return TokenLoss(cross_entropy(_logits(model, inputs, kept), gold))
+    def cross_entropy(
+        self, student: torch.Tensor, gold: torch.Tensor, places: torch.Tensor
+    ) -> TokenLoss:
+        """Return the cross-entropy of each token, [tokens]."""
+        return TokenLoss(cross_entropy(student, gold))
+
+    def token_loss(
+        self, student: torch.Tensor, gold: torch.Tensor, places: torch.Tensor
+    ) -> TokenLoss:
+        """Return the training loss of each token, [tokens].
+
+        Args:
+            student: Logits, [tokens, vocab].
+            gold: Gold next tokens, [tokens].
+            places: Which of the training tokens they are, [tokens].
+        """
+        return self.cross_entropy(student, gold, places)
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
+    ) -> torch.Tensor:
+        """Return the number of tokens that an optimiser step predicts, on all devices."""
+        count = torch.stack([batch["weights"].sum() for batch in batch_samples]).sum().to(device)
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            count = self.accelerator.gather(count).sum()
+        return count
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the share of masked tokens since the last log."""
@@ -116,9 +151,9 @@ class CompatTrainer(AdapterTrainer):
         objective: Loss per token.
         temperature: Temperature of the distillation.
         distillation_weight: λ of λ·objective + (1 − λ)·cross-entropy.
-        old: The old task model with its adapter active, on the training device.
-        new_adapter: PEFT's name of the new task adapter on the trained model.
-        options: transformers.Trainer's.
+        old: The old task model's states and head.
+        new: The new task model's.
+        options: AdapterTrainer's.
     """
 
     def __init__(
@@ -127,8 +162,8 @@ class CompatTrainer(AdapterTrainer):
         objective: Objective,
         temperature: float,
         distillation_weight: float,
-        old: nn.Module,
-        new_adapter: str,
+        old: Teacher,
+        new: Teacher,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -136,45 +171,46 @@ class CompatTrainer(AdapterTrainer):
         self._temperature = temperature
         self._weight = distillation_weight
         self._old = old
-        self._new_adapter = new_adapter
+        self._new = new
+        self._width = min(old.vocabulary, new.vocabulary)
 
-    def token_loss(self, model: nn.Module, inputs: dict[str, Any], kept: torch.Tensor) -> TokenLoss:
-        """Return the objective's loss, mixed with cross-entropy, of each kept token."""
-        gold = inputs["labels"][:, 1:][kept]
-        with torch.no_grad(), self.accelerator.autocast():
-            old = _logits(self._old, inputs, kept)
-            with _as_teacher(self.accelerator.unwrap_model(model), self._new_adapter) as teacher:
-                new = _logits(teacher, inputs, kept)
-        student = _logits(model, inputs, kept)
-        width = min(student.shape[-1], old.shape[-1])
-        teachers = TeacherLogits(old=old[:, :width], new=new[:, :width])
-        result = self._objective(student[:, :width], gold, teachers, self._temperature)
+    def token_loss(
+        self, student: torch.Tensor, gold: torch.Tensor, places: torch.Tensor
+    ) -> TokenLoss:
+        """Return the objective's loss, mixed with cross-entropy, of each token."""
+        teachers = ProjectedTeachers(self._old, self._new, places, self._width)
+        common = student[:, : self._width] if student.shape[-1] > self._width else student
+        result = self._objective(common, gold, teachers, self._temperature)
         if self._weight == 1.0:
             return result
         mixed = self._weight * result.loss + (1 - self._weight) * cross_entropy(student, gold)
         return TokenLoss(mixed, result.masked)
 
 
-@contextmanager
-def _as_teacher(model: PeftModel, adapter: str) -> Iterator[PeftModel]:
-    """Give the trained model as the new task model: teacher's adapter, evaluation mode."""
-    model.set_adapter(adapter, inference_mode=True)
-    model.eval()
+def _states(model: nn.Module, parts: NetworkParts, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return hidden states [rows, tokens, hidden] of a batch of `PackTrees`."""
+    given = {"input_ids": inputs["input_ids"], "use_cache": False}
+    if "ends" in inputs:
+        given["position_ids"] = inputs["position_ids"]
+        given["attention_mask"] = tree_mask(inputs["ends"], parts.dtype)
+    else:
+        given["attention_mask"] = inputs["attention_mask"]
+    if not hasattr(model, "module"):
+        return parts.states(**given)[0]  # type: ignore[no-any-return]
+    # A parallel wrapper must be called as a whole to know that a step has begun.
+    caught: list[Any] = []
+    handle = parts.decoder.register_forward_hook(lambda *call: caught.append(call[-1]))
     try:
-        yield model
+        model(**given)
     finally:
-        model.train()
-        model.set_adapter(STUDENT)
+        handle.remove()
+    (output,) = caught
+    return output.last_hidden_state if parts.split else output.logits  # type: ignore[no-any-return]
 
 
-def _logits(model: nn.Module, inputs: dict[str, Any], kept: torch.Tensor) -> torch.Tensor:
-    """Return logits [kept tokens, vocab] at the positions whose next token is kept."""
-    outputs = model(
-        input_ids=inputs["input_ids"],
-        attention_mask=inputs["attention_mask"],
-        **without_cache(model),
-    )
-    return outputs.logits[:, :-1][kept]  # type: ignore[no-any-return]
+def _fast_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which attention over short rows is fast forwards and backwards."""
+    return nullcontext()
 
 
 _LABELS = {"eval_loss": "validation CE"}

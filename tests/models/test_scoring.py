@@ -16,6 +16,8 @@ from transformers import (
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import LoglikelihoodRequest
+from pytest_muscle.models.memory import CHUNK_LOGITS
+from pytest_muscle.models.probe import find_engine
 from pytest_muscle.models.scoring import score_loglikelihoods
 
 FEW_SHOT = (
@@ -103,26 +105,65 @@ def test_no_requests_no_answers(network, tiny_tokenizer):
     assert score_loglikelihoods(network, tiny_tokenizer, []) == []
 
 
-def test_sequences_that_differ_in_their_last_token_alone_run_once(
-    network, tiny_tokenizer, monkeypatch
-):
-    rows = []
-    forward = network.forward
+@pytest.fixture
+def decoder_calls(network, monkeypatch) -> list[list[list[int]]]:
+    """What the decoder is given from the time when the engine has been found."""
+    calls: list[list[list[int]]] = []
+    forward = network.model.forward
 
     def count(input_ids, **options: object) -> object:
-        rows.extend(input_ids.tolist())
+        calls.append(input_ids.tolist())
         return forward(input_ids=input_ids, **options)
 
-    monkeypatch.setattr(network, "forward", count)
+    network.engine = find_engine(network)
+    monkeypatch.setattr(network.model, "forward", count)
+    return calls
+
+
+def test_options_of_one_token_are_read_from_one_position(network, tiny_tokenizer, decoder_calls):
     letters = LoglikelihoodRequest("Answer:", ("A", "B", "C", "D"))
 
-    score_loglikelihoods(network, tiny_tokenizer, [letters, letters])
+    score_loglikelihoods(network, tiny_tokenizer, [letters], engine=network.engine)
 
-    assert len(rows) == 1
+    assert decoder_calls == [[tiny_tokenizer.encode("Answer:")]]
+
+
+def test_a_prompt_runs_once_for_all_its_options(network, tiny_tokenizer, decoder_calls):
+    request = REQUESTS[1]
+    prompt = tiny_tokenizer.encode(request.prompt)
+    tails = [
+        tiny_tokenizer.encode(request.prompt + text)[len(prompt) :]
+        for text in request.continuations
+    ]
+
+    score_loglikelihoods(network, tiny_tokenizer, [request], engine=network.engine)
+
+    prefix, rows = decoder_calls
+    assert prefix == [prompt[:-1]]  # what all sequences have in common goes first
+    (row,) = rows
+    assert row[0] == prompt[-1]
+    assert len(row) <= 1 + sum(len(tail) - 1 for tail in tails)
+
+
+def test_what_all_prompts_begin_with_runs_once(network, tiny_tokenizer, decoder_calls):
+    requests = [
+        LoglikelihoodRequest(f"{FEW_SHOT}Question: the {word}?\nAnswer:", (" red", " blue"))
+        for word in ("cloud", "apple", "house")
+    ]
+    shared = tiny_tokenizer.encode(f"{FEW_SHOT}Question: the")
+
+    found = score_loglikelihoods(network, tiny_tokenizer, requests, engine=network.engine)
+
+    ((prefix,), rows) = decoder_calls
+    assert prefix[: len(shared) - 1] == shared[:-1]
+    assert len(rows) == 3
+    assert max(map(len, rows)) < len(shared)
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
 
 
 def test_the_vocabulary_is_projected_at_option_positions_only(network, tiny_tokenizer):
     positions = []
+    engine = find_engine(network)
     network.lm_head.register_forward_hook(
         lambda _, inputs, __: positions.append(inputs[0].shape[1])
     )
@@ -130,9 +171,24 @@ def test_the_vocabulary_is_projected_at_option_positions_only(network, tiny_toke
     context = tiny_tokenizer.encode(request.prompt)
     option = tiny_tokenizer.encode(f"{request.prompt} x")[len(context) :]
 
-    score_loglikelihoods(network, tiny_tokenizer, [request])
+    score_loglikelihoods(network, tiny_tokenizer, [request], engine=engine)
 
     assert positions == [len(option)]
+
+
+def test_logits_are_made_in_chunks(network, tiny_tokenizer, monkeypatch):
+    wanted = plain_loglikelihoods(network, tiny_tokenizer)
+    monkeypatch.setitem(CHUNK_LOGITS, "cpu", 3 * len(tiny_tokenizer))
+    engine = find_engine(network)
+    positions = []
+    network.lm_head.register_forward_hook(
+        lambda _, inputs, __: positions.append(inputs[0].shape[1])
+    )
+
+    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS, engine=engine)
+
+    assert max(positions) == 3
+    assert_equal(found, wanted)
 
 
 def test_an_adapter_counts(directory, network, tiny_tokenizer, make_tiny_adapter, tmp_path):
@@ -215,37 +271,59 @@ def test_tied_embeddings(make_tiny_model, tmp_path, tiny_tokenizer):
     assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
 
 
-def run_out_of_memory(network, monkeypatch, *, most_rows: int) -> list[int]:
-    """Let the network run out of memory above so many rows; return the sizes it was given."""
+def run_out_of_memory(network, monkeypatch, *, most_rows: int, error: Exception) -> list[int]:
+    """Let the decoder run out of memory above so many rows; return the sizes it was given."""
     sizes = []
-    forward = network.forward
+    forward = network.model.forward
 
     def limited(input_ids, **options: object) -> object:
         sizes.append(len(input_ids))
         if len(input_ids) > most_rows:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return forward(input_ids=input_ids, **options)
 
-    monkeypatch.setattr(network, "forward", limited)
+    monkeypatch.setattr(network.model, "forward", limited)
     return sizes
 
 
-def test_a_batch_is_halved_until_it_fits_into_memory(network, tiny_tokenizer, monkeypatch):
-    wanted = plain_loglikelihoods(network, tiny_tokenizer)
-    sizes = run_out_of_memory(network, monkeypatch, most_rows=4)
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+]
 
-    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS, batch_tokens=10**9)
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_a_batch_is_halved_until_it_fits_into_memory(network, tiny_tokenizer, monkeypatch, error):
+    wanted = plain_loglikelihoods(network, tiny_tokenizer)
+    engine = find_engine(network)
+    sizes = run_out_of_memory(network, monkeypatch, most_rows=2, error=error)
+
+    found = score_loglikelihoods(
+        network, tiny_tokenizer, REQUESTS, engine=engine, batch_tokens=10**9
+    )
 
     assert_equal(found, wanted)
-    assert sizes[0] > 4
-    assert sum(size for size in sizes if size <= 4) == sizes[0]
+    assert sizes[0] == len(REQUESTS)
+    assert sum(size for size in sizes if size <= 2) == len(REQUESTS)
 
 
-def test_a_sequence_that_does_not_fit_into_memory_is_an_error(network, tiny_tokenizer, monkeypatch):
-    run_out_of_memory(network, monkeypatch, most_rows=0)
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_an_example_that_does_not_fit_into_memory_is_an_error(
+    network, tiny_tokenizer, monkeypatch, error
+):
+    engine = find_engine(network)
+    run_out_of_memory(network, monkeypatch, most_rows=0, error=error)
 
-    with pytest.raises(ModelError, match="out of memory while scoring one sequence"):
-        score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+    with pytest.raises(ModelError, match="out of memory while scoring one example"):
+        score_loglikelihoods(network, tiny_tokenizer, REQUESTS, engine=engine)
+
+
+def test_any_other_error_is_not_taken_for_memory(network, tiny_tokenizer, monkeypatch):
+    engine = find_engine(network)
+    run_out_of_memory(network, monkeypatch, most_rows=0, error=RuntimeError("a bug"))
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        score_loglikelihoods(network, tiny_tokenizer, REQUESTS, engine=engine)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.parts import network_parts
 from pytest_muscle.progress import SILENT
 from pytest_muscle.settings import RecipeSettings
 from pytest_muscle.training.fitting import Fit, fit_adapter
@@ -42,9 +43,13 @@ def run(colour_task, tiny_tokenizer, model, tmp_path):
     def start(
         *, callback=None, dtype=torch.float32, work="work", trainer=AdapterTrainer, **recipe: object
     ) -> tuple[Path, dict[str, Any]]:
+        settings = RecipeSettings(**(RECIPE | recipe))
+        train, validation = split(sequences, settings.validation_fraction, settings.seed)
         fit = Fit(
-            recipe=RecipeSettings(**(RECIPE | recipe)),
-            sequences=sequences,
+            recipe=settings,
+            train=train,
+            validation=validation,
+            trees=True,
             work_directory=tmp_path / work,
             device=torch.device("cpu"),
             dtype=dtype,
@@ -61,7 +66,9 @@ def run(colour_task, tiny_tokenizer, model, tmp_path):
         config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
         directory = tmp_path / f"adapter{next(numbers)}"
         directory.mkdir()
-        facts = fit_adapter(fit, get_peft_model(base, config), make_trainer, directory)
+        peft_model = get_peft_model(base, config)
+        parts = network_parts(peft_model)
+        facts = fit_adapter(fit, peft_model, parts, make_trainer, directory)
         return directory, facts
 
     start.sequences = sequences

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_muscle.errors import TrainingError
-from pytest_muscle.training.sequences import IGNORED, PadRight, split, training_sequences
+from pytest_muscle.training.sequences import split, training_sequences
 
 
 def sequences(count: int) -> list[dict[str, list[int]]]:
@@ -63,11 +63,3 @@ def test_the_split_depends_on_the_seed_alone():
 def test_one_example_cannot_be_split():
     with pytest.raises(TrainingError, match="1 training example cannot be split"):
         split(sequences(1), 0.2, 0)
-
-
-def test_padding_is_on_the_right_and_masked_out():
-    batch = PadRight()([{"input_ids": [5, 6, 0]}, {"input_ids": [7]}])
-
-    assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["labels"].tolist() == [[5, 6, 0], [7, IGNORED, IGNORED]]

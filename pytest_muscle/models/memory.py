@@ -1,0 +1,83 @@
+"""How many tokens fit into one batch, and what to do when they did not."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from pytest_muscle.models.parts import NetworkParts
+
+MOST_TOKENS = {"cpu": 512, "mps": 8192, "cuda": 65536}
+"""Batches larger than this are no faster."""
+
+CHUNK_LOGITS = {"cpu": 2**24, "mps": 2**25, "cuda": 2**28}
+"""Logits made at once; 2**24 are 64 MiB in float32."""
+
+SHARE = 0.7
+"""Part of the free memory that a batch may take."""
+
+_PROBE_TOKENS = 256
+
+
+def token_budget(parts: NetworkParts) -> int:
+    """Return how many tokens one batch may have, padding included.
+
+    On CUDA devices the memory that a token takes is measured, elsewhere estimated from the
+    model's widths.
+    """
+    import torch
+
+    device = parts.device
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        free = torch.cuda.mem_get_info(device)[0]
+        each = _measured_bytes(parts)
+    else:
+        import psutil  # type: ignore[import-untyped]  # accelerate brings it
+
+        free = psutil.virtual_memory().available
+        each = _estimated_bytes(parts)
+    if not parts.split:
+        each += 8 * parts.vocabulary
+    budget = int(SHARE * free / each)
+    return max(_PROBE_TOKENS, min(budget, MOST_TOKENS[device.type]))
+
+
+def _measured_bytes(parts: NetworkParts) -> float:
+    """Return the bytes of CUDA memory that a token takes at the peak of a forward pass."""
+    import torch
+
+    ids = torch.zeros(1, _PROBE_TOKENS, dtype=torch.long, device=parts.device)
+    with torch.inference_mode():
+        parts.states(input_ids=ids[:, :8], use_cache=False)  # workspaces are allocated once
+        torch.cuda.reset_peak_memory_stats(parts.device)
+        before = torch.cuda.memory_allocated(parts.device)
+        parts.states(input_ids=ids, use_cache=False)
+        peak = torch.cuda.max_memory_allocated(parts.device)
+    return max(1.0, (peak - before) / _PROBE_TOKENS)
+
+
+def _estimated_bytes(parts: NetworkParts) -> float:
+    config: Any = parts.network.config.get_text_config()
+    hidden = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    return float(parts.dtype.itemsize * (16 * hidden + 4 * inner))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether an error says that memory ran out, on whatever device."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what nobody holds any more."""
+    import torch
+
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

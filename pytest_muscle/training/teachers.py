@@ -1,0 +1,210 @@
+"""What the teachers say to each training token: run once, kept as hidden states on disk."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from pytest_muscle.models import LanguageModel
+from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout, fits, run_trees
+from pytest_muscle.models.memory import token_budget
+from pytest_muscle.models.parts import NetworkParts
+from pytest_muscle.models.trees import TokenTree, build_tree
+from pytest_muscle.progress import Progress
+from pytest_muscle.training.packing import ROW
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One teacher: the states that its decoder gave, and its head.
+
+    Attributes:
+        states: Hidden states of all training tokens that predict another, [tokens, hidden], in
+            the model's own floating-point type; a file mapped into memory.
+        head: From hidden states to logits.
+        device: Where the head is.
+        vocabulary: Number of logits.
+    """
+
+    states: torch.Tensor
+    head: nn.Module
+    device: torch.device
+    vocabulary: int
+
+    def logits(self, places: torch.Tensor) -> torch.Tensor:
+        """Return logits [places, vocab] at places among the training tokens."""
+        return self.head(self.states[places].to(self.device))  # type: ignore[no-any-return]
+
+
+class ProjectedTeachers:
+    """The two teachers at some tokens; what nobody asks for is not projected.
+
+    Args:
+        old: The old task model.
+        new: The new task model.
+        places: Which of the training tokens, [tokens], on the CPU.
+        width: Number of logits that both have in common with the student.
+    """
+
+    def __init__(self, old: Teacher, new: Teacher, places: torch.Tensor, width: int) -> None:
+        self._old = old
+        self._new = new
+        self._places = places
+        self._width = width
+
+    @cached_property
+    def old(self) -> torch.Tensor:
+        """Logits of the old task model, [tokens, vocab]."""
+        return self._project(self._old, self._places)
+
+    @cached_property
+    def new(self) -> torch.Tensor:
+        """Logits of the new task model, [tokens, vocab]."""
+        return self._project(self._new, self._places)
+
+    def choose(self, old: torch.Tensor) -> torch.Tensor:
+        """Return logits of the old task model where `old` [tokens] is true, else of the new."""
+        from_old = old.cpu().nonzero().flatten()
+        if len(from_old) == 0:
+            return self.new
+        if len(from_old) == len(old):
+            return self.old
+        from_new = (~old).cpu().nonzero().flatten()
+        first = self._project(self._old, self._places[from_old])
+        chosen = first.new_empty(len(old), self._width)
+        chosen[from_old.to(chosen.device)] = first
+        chosen[from_new.to(chosen.device)] = self._project(self._new, self._places[from_new])
+        return chosen
+
+    @torch.no_grad()
+    def _project(self, teacher: Teacher, places: torch.Tensor) -> torch.Tensor:
+        return teacher.logits(places)[:, : self._width]
+
+
+def number_places(sequences: Sequence[dict[str, Any]]) -> int:
+    """Give each sequence the place of its first token, as `first`; return how many there are."""
+    place = 0
+    for sequence in sequences:
+        sequence["first"] = place
+        place += len(sequence["input_ids"]) - 1
+    return place
+
+
+def record_teacher(
+    model: LanguageModel,
+    sequences: Sequence[dict[str, Any]],
+    file: Path,
+    *,
+    progress: Progress,
+    description: str,
+) -> Teacher:
+    """Run a teacher over the training sequences once, in the scoring engine's batches.
+
+    The states are computed as the student's are, in mixed precision, adapter unmerged, so that a
+    student that equals its teacher has no loss. A file that is complete is taken as it is.
+
+    Args:
+        model: The teacher.
+        sequences: Training sequences with their places.
+        file: Where the states go.
+        progress: Where progress is shown.
+        description: What the progress bar says.
+    """
+    engine = model.base.engine
+    parts = engine.parts
+    model.base.activate(model.adapter)
+    total = sum(len(sequence["input_ids"]) - 1 for sequence in sequences)
+    width = _width(parts)
+    about = {"tokens": total, "width": width, "dtype": str(parts.dtype)}
+    mark = file.with_suffix(".json")
+    complete = _read(mark) == about and file.is_file()
+    if not complete:
+        file.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    states = torch.from_file(str(file), shared=True, size=total * width, dtype=parts.dtype).view(
+        total, width
+    )
+    if not complete:
+        mixed = torch.autocast(parts.device.type, parts.dtype, enabled=parts.dtype != torch.float32)
+        with torch.inference_mode(), mixed, progress.bar(len(sequences), description, "ex") as bar:
+            for layout, batch, trees in _batches(engine, sequences, token_budget(parts)):
+                nodes = [(row, node) for row, tree in enumerate(trees) for node in range(len(tree))]
+                found = layout.run(parts, trees, NO_PREFIX, nodes).to("cpu", parts.dtype)
+                start = 0
+                for tree, members in zip(trees, batch, strict=True):
+                    for sequence, path in zip(members, tree.paths, strict=True):
+                        first = sequence["first"]
+                        states[first : first + len(path)] = found[[start + node for node in path]]
+                    start += len(tree)
+                    bar.update(len(members))
+        mark.write_text(json.dumps(about), encoding="utf-8")
+    return Teacher(states, _own_head(parts.head()), parts.device, parts.vocabulary)
+
+
+def _batches(
+    engine: Any, sequences: Sequence[dict[str, Any]], budget: int
+) -> Iterator[tuple[Layout, list[list[dict[str, Any]]], list[TokenTree]]]:
+    """Yield batches of trees of neighbouring sequences, trees of about one length."""
+    layout: Layout = engine.layout if engine.layout.run is run_trees else PLAIN
+    ordered = sorted(sequences, key=lambda sequence: sequence["input_ids"])
+    groups: list[list[dict[str, Any]]] = []
+    size = 0
+    for sequence in ordered:
+        length = len(sequence["input_ids"])
+        if not groups or layout is PLAIN or size + length > ROW:
+            groups.append([])
+            size = 0
+        groups[-1].append(sequence)
+        size += length
+    rows = [
+        (build_tree([tuple(sequence["input_ids"][:-1]) for sequence in group]), group)
+        for group in groups
+    ]
+    rows.sort(key=lambda row: -len(row[0]))
+    batch: list[tuple[TokenTree, list[dict[str, Any]]]] = []
+    for row in rows:
+        if batch and (len(batch) + 1) * len(batch[0][0]) > budget:
+            yield _ready(engine, layout, batch)
+            batch = []
+        batch.append(row)
+    yield _ready(engine, layout, batch)
+
+
+def _ready(
+    engine: Any, layout: Layout, batch: list[tuple[TokenTree, list[dict[str, Any]]]]
+) -> tuple[Layout, list[list[dict[str, Any]]], list[TokenTree]]:
+    trees = [tree for tree, _ in batch]
+    if not all(fits(layout, tree, NO_PREFIX, engine.longest_path) for tree in trees):
+        layout = PLAIN
+    return layout, [group for _, group in batch], trees
+
+
+def _own_head(head: nn.Module) -> nn.Module:
+    """Return a head that training does not change: a copy where adapters are inside it."""
+    adapted = any(isinstance(module, BaseTunerLayer) for module in head.modules())
+    trained = any(parameter.requires_grad for parameter in head.parameters())
+    return copy.deepcopy(head).requires_grad_(False) if adapted or trained else head
+
+
+def _width(parts: NetworkParts) -> int:
+    """Return the size of a hidden state."""
+    with torch.inference_mode():
+        ids = torch.zeros(1, 1, dtype=torch.long, device=parts.device)
+        states, _ = parts.states(input_ids=ids, use_cache=False)
+    return int(states.shape[-1])
+
+
+def _read(mark: Path) -> Any:
+    try:
+        return json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
