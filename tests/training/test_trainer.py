@@ -328,3 +328,7 @@ def test_the_loss_curve_is_the_naive_one_over_fifty_steps(directories, models, t
     found = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert wanted[-1] < 0.8 * wanted[0]
     assert found == pytest.approx(wanted, rel=1e-3)
+    with torch.no_grad():
+        for tokens in SEQUENCES:
+            answers, wanted_answers = forward(models.new, tokens), forward(student, tokens)
+            assert torch.equal(answers.argmax(-1), wanted_answers.argmax(-1))
