@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_muscle.errors import ComparisonError
-
-Answers: TypeAlias = NDArray[np.object_]
-Mask: TypeAlias = NDArray[np.bool_]
+from pytest_muscle.predictions.packed import Mask, Objects
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,9 +29,9 @@ class AnswerPairs:
     """
 
     ids: tuple[Hashable, ...]
-    gold: Answers
-    old_answers: Answers
-    new_answers: Answers
+    gold: Objects
+    old_answers: Objects
+    new_answers: Objects
     old_correct: Mask
     new_correct: Mask
     old_scores: NDArray[np.float64]
@@ -69,12 +66,7 @@ def count(mask: Mask) -> int:
     return int(np.count_nonzero(mask))
 
 
-def as_column(values: Sequence[Any]) -> Answers:
-    """Return the values as a one-dimensional array of objects; a list stays one element."""
-    return np.fromiter(values, dtype=np.object_, count=len(values))
-
-
-def equal(first: Answers, second: Answers) -> Mask:
+def equal(first: Objects, second: Objects) -> Mask:
     """Return where `first == second`, element by element, [n].
 
     Raises:
@@ -89,7 +81,11 @@ def equal(first: Answers, second: Answers) -> Mask:
         ) from error
 
 
-def agree(first: Answers, second: Answers) -> Mask:
+def agree(first: Objects, second: Objects) -> Mask:
     """Return where two elements are equal or both NaN, [n]."""
     same = equal(first, second)
-    return same | ~(same | equal(first, first) | equal(second, second))
+    differ = np.flatnonzero(~same)
+    for column in (first, second):
+        differ = differ[~equal(column[differ], column[differ])]
+    same[differ] = True
+    return same

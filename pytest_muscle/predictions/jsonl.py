@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_muscle.atomic import write_texts
 from pytest_muscle.errors import PredictionsError
+from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
 
 MANIFEST_FORMAT = 1
@@ -93,8 +95,8 @@ def _scalar(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
-    """Read what `write_table` wrote.
+def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
+    """Read what `write_table` wrote, line by line.
 
     Returns:
         The rows; `task`, `model` and `facts` of the manifest.
@@ -104,10 +106,10 @@ def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
             the one that its manifest was written for; it names file and line.
     """
     manifest = _read_manifest(_manifest_path(path))
-    text = _read(path).replace("\r\n", "\n")
-    rows = tuple(
+    sha256 = hashlib.sha256()
+    rows = Columns.of(
         _read_row(line, f"{path}:{number}")
-        for number, line in enumerate(text.split("\n"), start=1)
+        for number, line in enumerate(_read_lines(path, sha256.update), start=1)
         if line.strip()
     )
     if manifest.get("n") != len(rows):
@@ -116,7 +118,7 @@ def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
             where=str(path),
             hint="the file is cut short or was edited: record the predictions again",
         )
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = sha256.hexdigest()
     if manifest.get("sha256", digest) != digest:
         raise PredictionsError(
             "is not the table that its manifest was written for",
@@ -134,10 +136,21 @@ def _manifest_path(path: Path) -> Path:
     return path.with_name(path.name + ".manifest.json")
 
 
-def _read(path: Path) -> str:
+def _read_lines(path: Path, update: Callable[[bytes], object]) -> Iterator[str]:
+    """Yield a file's lines, and hand them to `update` as `write_table` wrote them.
+
+    An editor's or git's byte order mark and line ends make no difference.
+    """
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                if number == 0:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                if line.endswith(b"\r\n"):
+                    line = line[:-2] + b"\n"
+                update(line)
+                yield line.decode()
+    except (OSError, UnicodeDecodeError) as error:
         raise PredictionsError(
             f"cannot be read: {error}",
             where=str(path),
@@ -146,7 +159,7 @@ def _read(path: Path) -> str:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    text = _read(path)
+    text = "".join(_read_lines(path, len))
     try:
         manifest: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -178,7 +191,7 @@ def _read_row(line: str, where: str) -> Prediction:
                 if loglikelihoods is None
                 else tuple(float(value) for value in _expect(loglikelihoods, list))
             ),
-            digest=record.get("digest"),
+            digest=_expect(record.get("digest"), str | None),
         )
     except (
         ValueError,
@@ -195,14 +208,14 @@ def _read_row(line: str, where: str) -> Prediction:
         ) from error
 
 
-def _expect(value: Any, kind: type[Any]) -> Any:
+def _expect(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, found {value!r}")
+        raise TypeError(f"expected {getattr(kind, '__name__', kind)}, found {value!r}")
     return value
 
 
 def _finite(value: Any) -> float:
-    number = float(_expect(value, int | float))  # type: ignore[arg-type]
+    number = float(_expect(value, int | float))
     if not math.isfinite(number):
         raise ValueError(f"score {number}")
     return number

@@ -265,6 +265,7 @@ def test_a_duplicate_id_is_named_with_the_file(saved):
         {"loglikelihoods": 5},
         {"loglikelihoods": ["x"]},
         {"loglikelihoods": {"1": 2}},
+        {"digest": 7},
         {"id": ...},
         {"answer": ...},
         {"gold": ...},
