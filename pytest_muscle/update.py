@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
-from pytest_muscle.predictions import Prediction, Predictions
+from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import ModelSettings, Settings
 from pytest_muscle.tasks import Task, build_tasks
@@ -275,39 +275,25 @@ class ModelUpdate:
 
     def _make_predictions(self, side: Side, name: str) -> Predictions:
         from pytest_muscle.models import LoglikelihoodRequest
+        from pytest_muscle.predictions.judging import judge
 
         task = self.task(name)
         self._check_data(task)
         model = self.task_model(side, name)
-        requests = [
+        requests = (
             LoglikelihoodRequest(
                 example.prompt,
                 tuple(task.continuation(example, option) for option in range(len(example.options))),
             )
             for example in task.eval
-        ]
-        scored = model.loglikelihoods(requests, description=f"{name}: {side} model answers")
-        rows = []
-        for example, loglikelihoods in zip(task.eval, scored, strict=True):
-            answer = task.answer(loglikelihoods, example)
-            correct = answer == example.gold
-            rows.append(
-                Prediction(
-                    id=example.id,
-                    answer=answer,
-                    gold=example.gold,
-                    correct=correct,
-                    score=float(correct),
-                    loglikelihoods=loglikelihoods,
-                    digest=example.digest,
-                )
-            )
+        )
+        scored = model.loglikelihoods(list(requests), description=f"{name}: {side} model answers")
         return Predictions(
-            rows=tuple(rows),
+            rows=judge(task, task.eval, scored),
             task=name,
             model=model.describe(),
             facts={"task_digest": task.digest, "dtype": str(model.base.dtype)},
-            examples={example.id: example for example in task.eval},
+            examples=task.eval_by_id,
         )
 
     def _check_data(self, task: Task) -> None:

@@ -155,8 +155,9 @@ class Columns(Sequence[Prediction]):
         """
         ids = self.ids.tolist()
         try:
-            seen = set(ids)
-            if len(seen) == len(ids) and None not in seen and all(map(eq, ids, ids)):
+            hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
+            once = (hashes[1:] != hashes[:-1]).all()
+            if once and None not in ids and all(map(eq, ids, ids)):
                 return
         except (TypeError, ValueError):  # no hash, or `==` that is not true or false
             pass
