@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.models import BaseModel, LanguageModel
+    from pytest_muscle.tasks import Example
+    from pytest_muscle.tasks.examples import SomeExamples
     from pytest_muscle.training.adapters import AdapterShop
     from pytest_muscle.training.store import Adapter
 
@@ -279,22 +281,34 @@ class ModelUpdate:
 
         task = self.task(name)
         self._check_data(task)
+        asked, unasked = self._asked(side, task)
         model = self.task_model(side, name)
         requests = (
             LoglikelihoodRequest(
                 example.prompt,
                 tuple(task.continuation(example, option) for option in range(len(example.options))),
             )
-            for example in task.eval
+            for example in asked
         )
-        scored = model.loglikelihoods(list(requests), description=f"{name}: {side} model answers")
+        description = f"{name}: {side} model answers"
+        scored = model.loglikelihoods(list(requests), description=description) if asked else ()
         return Predictions(
-            rows=judge(task, task.eval, scored),
+            rows=judge(task, asked, scored),
             task=name,
             model=model.describe(),
             facts={"task_digest": task.digest, "dtype": str(model.base.dtype)},
             examples=task.eval_by_id,
+            unasked=unasked,
         )
+
+    def _asked(
+        self, side: Side, task: Task
+    ) -> tuple[Sequence[Example] | SomeExamples, tuple[Hashable, ...]]:
+        """Return the examples that a model is asked, and the ids of those that it is not."""
+        if side == "old" or self.settings.run.score == "all":
+            return task.eval, ()
+        old = self.predictions("old", task.name).columns
+        return task.eval_by_id.select(old.ids[old.correct].tolist()), tuple(old.ids[~old.correct])
 
     def _check_data(self, task: Task) -> None:
         """Read a task's data, so that a mistake in it shows before a model loads for it."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pytest_muscle.comparison.pairs import AnswerPairs, agree, equal
+from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
 
 SHOWN = 10
@@ -40,16 +41,89 @@ def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Posit
     """Align two tables by id.
 
     Returns:
-        The pairs, and the position in `new` of each row of `old`; none if the order is the same.
+        The pairs, and the position in `new` of each row of `old` that was asked; none if the order
+        is the same.
 
     Raises:
         ComparisonError: If the tables hold different ids, or one id stands for different
-            questions or gold answers, or a score is not finite.
+            questions or gold answers, or a score is not finite; if the new model was not asked
+            what the old one has right.
     """
     task = old.task or new.task
-    before, after = old.columns, new.columns
+    if old.unasked:
+        raise ComparisonError(
+            f"the old model was not asked {len(old.unasked)} of the examples",
+            where=task,
+            hint="compare with the predictions of the model that was asked all of them",
+        )
+    if not new.unasked:
+        return _align_all(old.columns, new.columns, task)
+    return _align_needed(old.columns, new, task)
+
+
+def _align_all(
+    before: Columns, after: Columns, task: str | None
+) -> tuple[AnswerPairs, Positions | None]:
     ids = before.ids
     order = match_ids(ids, after.ids, names=("old", "new"), where=task)
+    aligned = slice(None) if order is None else order
+    _check_answers(before, after, order, task)
+    pairs = AnswerPairs(
+        ids=tuple(ids),
+        gold=before.gold,
+        old_answers=before.answers,
+        new_answers=after.answers[aligned],
+        old_correct=before.correct,
+        new_correct=after.correct[aligned],
+        old_scores=before.scores,
+        new_scores=after.scores[aligned],
+    )
+    return pairs, order
+
+
+def _align_needed(
+    before: Columns, new: Predictions, task: str | None
+) -> tuple[AnswerPairs, Positions]:
+    """Align a table of which the model was asked only what can be a negative flip."""
+    ids, after = before.ids, new.columns
+    everything = np.concatenate([after.ids, as_column(new.unasked)])
+    order = match_ids(ids, everything, names=("old", "new"), where=task)
+    if order is None:
+        order = np.arange(len(ids))
+    unasked = order >= len(after)
+    _refuse(
+        unasked & before.correct,
+        ids,
+        "the new model was not asked what the old one has right",
+        task,
+        "the new predictions were made for other old ones: make them again",
+    )
+    asked = np.flatnonzero(~unasked)
+    order = order[asked]
+    compared = before.take(asked)
+    _check_answers(compared, after, order, task)
+    negative = np.zeros(len(ids), dtype=np.bool_)
+    negative[asked] = compared.correct & ~after.correct[order]
+    answers = np.full(len(ids), None, dtype=np.object_)
+    answers[asked] = after.answers[order]
+    pairs = NeededPairs(
+        ids=tuple(ids),
+        gold=before.gold,
+        old_answers=before.answers,
+        old_correct=before.correct,
+        old_scores=before.scores,
+        new_answers=answers,
+        negative=negative,
+        unasked=unasked,
+    )
+    return pairs, order
+
+
+def _check_answers(
+    before: Columns, after: Columns, order: Positions | None, task: str | None
+) -> None:
+    """Refuse answers to different questions, by different gold answers, or without a score."""
+    ids = before.ids
     aligned = slice(None) if order is None else order
     if before.digests is not None and after.digests is not None:
         digests = after.digests if order is None else after.digests.take(order)
@@ -76,17 +150,6 @@ def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Posit
             task,
             "a metric returns a number in [0, 1] for every answer, empty ones included",
         )
-    pairs = AnswerPairs(
-        ids=tuple(ids),
-        gold=before.gold,
-        old_answers=before.answers,
-        new_answers=after.answers[aligned],
-        old_correct=before.correct,
-        new_correct=after.correct[aligned],
-        old_scores=scores["old"],
-        new_scores=scores["new"],
-    )
-    return pairs, order
 
 
 def align_mappings(

@@ -51,7 +51,8 @@ class FlipReport:
         task: Name of the task, where it is known.
         old: The old table, where tables were compared.
         given: The new table as it was given, where tables were compared.
-        order: The position in `given` of each row of `old`; none if the order is the same.
+        order: The position in `given` of each row of `old` that was asked; none if the order is
+            the same.
     """
 
     pairs: AnswerPairs
@@ -62,10 +63,12 @@ class FlipReport:
 
     def __repr__(self) -> str:
         name = f"task={self.task!r}, " if self.task else ""
+        start = f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
+        flips = f"negative_flips={count(self.pairs.negative)}"
+        if self.pairs.unasked is not None:
+            return f"{start}{flips}, unasked={count(self.pairs.unasked)})"
         return (
-            f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
-            f"new_accuracy={self.new_accuracy:.4f}, "
-            f"negative_flips={count(self.pairs.negative)}, "
+            f"{start}new_accuracy={self.new_accuracy:.4f}, {flips}, "
             f"positive_flips={count(self.pairs.positive)})"
         )
 
@@ -75,6 +78,15 @@ class FlipReport:
         if self.given is None or self.order is None:
             return self.given
         return replace(self.given, rows=self.given.columns.take(self.order))
+
+    @property
+    def unasked(self) -> tuple[Hashable, ...]:
+        """Ids of the examples that the new model was not asked, with [run] score = "needed".
+
+        The old model has them wrong, so none is a negative flip. Measures that need the new
+        model's answers to them raise `ComparisonError`.
+        """
+        return () if self.pairs.unasked is None else self._ids(self.pairs.unasked)
 
     @property
     def n(self) -> int:
@@ -186,15 +198,16 @@ class FlipReport:
             if table is not None and table.examples is not None:
                 examples = table.examples
         pairs = self.pairs
+        positions = np.flatnonzero(pairs.negative)[:limit]
         return tuple(
             Flip(
                 id=pairs.ids[position],
                 gold=pairs.gold[position],
                 old_answer=pairs.old_answers[position],
-                new_answer=pairs.new_answers[position],
+                new_answer=answer,
                 example=examples.get(pairs.ids[position]),
             )
-            for position in np.flatnonzero(pairs.negative)[:limit]
+            for position, answer in zip(positions, pairs.new_answers_at(positions), strict=True)
         )
 
     def _ids(self, mask: Mask) -> tuple[Hashable, ...]:

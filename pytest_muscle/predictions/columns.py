@@ -144,39 +144,6 @@ class Columns(Sequence[Prediction]):
             _if_any(self.digests and self.digests.take(order)),
         )
 
-    def check_ids(self, *, where: str | None = None) -> None:
-        """Raise if an id cannot name an example, or names two.
-
-        Args:
-            where: Name of the task, for errors.
-
-        Raises:
-            PredictionsError: It names the rows.
-        """
-        ids = self.ids.tolist()
-        try:
-            hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
-            once = (hashes[1:] != hashes[:-1]).all()
-            if once and None not in ids and all(map(eq, ids, ids)):
-                return
-        except (TypeError, ValueError):  # no hash, or `==` that is not true or false
-            pass
-        rows: dict[Hashable, int] = {}
-        for number, id_ in enumerate(ids):
-            if not _is_id(id_):
-                raise PredictionsError(
-                    f"{id_!r} in row {number} is not an id",
-                    where=where,
-                    hint="ids are strings, numbers or tuples of them",
-                )
-            if id_ in rows:
-                raise PredictionsError(
-                    f"id {id_!r} stands twice, in rows {rows[id_]} and {number}",
-                    where=where,
-                    hint="ids name examples: give each example one of its own",
-                )
-            rows[id_] = number
-
     def _rows(self, start: int, stop: int) -> Iterator[Prediction]:
         block = slice(start, stop)
         return map(
@@ -283,6 +250,40 @@ class ColumnsBuilder:
     def _pack(self) -> None:
         self._digests.append(Digests.of(self._texts))
         self._texts = []
+
+
+def check_ids(ids: Sequence[Hashable], *, where: str | None = None) -> None:
+    """Raise if an id cannot name an example, or names two.
+
+    Args:
+        ids: The ids.
+        where: Name of the task, for errors.
+
+    Raises:
+        PredictionsError: It names the rows.
+    """
+    try:
+        hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
+        once = (hashes[1:] != hashes[:-1]).all()
+        if once and None not in ids and all(map(eq, ids, ids)):
+            return
+    except (TypeError, ValueError):  # no hash, or `==` that is not true or false
+        pass
+    rows: dict[Hashable, int] = {}
+    for number, id_ in enumerate(ids):
+        if not _is_id(id_):
+            raise PredictionsError(
+                f"{id_!r} in row {number} is not an id",
+                where=where,
+                hint="ids are strings, numbers or tuples of them",
+            )
+        if id_ in rows:
+            raise PredictionsError(
+                f"id {id_!r} stands twice, in rows {rows[id_]} and {number}",
+                where=where,
+                hint="ids name examples: give each example one of its own",
+            )
+        rows[id_] = number
 
 
 def _if_any(packed: Packed | None) -> Packed | None:

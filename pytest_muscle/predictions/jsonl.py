@@ -6,9 +6,10 @@ import codecs
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_muscle.atomic import write_texts
 from pytest_muscle.errors import PredictionsError
@@ -18,21 +19,28 @@ from pytest_muscle.predictions.prediction import Prediction
 MANIFEST_FORMAT = 1
 
 
-def write_table(path: Path, rows: Sequence[Prediction], about: Mapping[str, Any]) -> None:
+def write_table(
+    path: Path,
+    rows: Sequence[Prediction],
+    about: Mapping[str, Any],
+    unasked: Sequence[Hashable] = (),
+) -> None:
     """Write rows to `path` and a manifest to `path` + `.manifest.json`.
 
     Args:
         path: The table's file.
         rows: The predictions.
         about: `task`, `model` and `facts`, for the manifest.
+        unasked: Ids of the examples that were not asked; each gets a line that says so.
 
     Raises:
         PredictionsError: If a row would not come back as it is, or the files cannot be written.
     """
-    text = "".join(f"{_line(row, path)}\n" for row in rows)
+    records = chain(map(_record, rows), ({"id": id_, "asked": False} for id_ in unasked))
+    text = "".join(f"{_line(record, path)}\n" for record in records)
     manifest = {
         "format": MANIFEST_FORMAT,
-        "n": len(rows),
+        "n": len(rows) + len(unasked),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         **about,
         "facts": dict(about["facts"]),
@@ -52,8 +60,8 @@ def write_table(path: Path, rows: Sequence[Prediction], about: Mapping[str, Any]
         ) from error
 
 
-def _line(row: Prediction, path: Path) -> str:
-    record = {
+def _record(row: Prediction) -> dict[str, Any]:
+    return {
         "id": row.id,
         "answer": row.answer,
         "gold": row.gold,
@@ -62,20 +70,24 @@ def _line(row: Prediction, path: Path) -> str:
         "loglikelihoods": _numbers(row.loglikelihoods),
         "digest": row.digest,
     }
+
+
+def _line(record: dict[str, Any], path: Path) -> str:
     try:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=_scalar)
         line.encode()
         back = json.loads(line)
-        changed = [key for key in ("id", "answer", "gold") if back[key] != record[key]]
+        changed = [key for key in ("id", "answer", "gold") if back.get(key) != record.get(key)]
     except (TypeError, ValueError, RecursionError) as error:
         raise PredictionsError(
-            f"example {row.id!r} cannot be written as JSON: {error}",
+            f"example {record['id']!r} cannot be written as JSON: {error}",
             where=str(path),
             hint="ids and answers that are strings or finite numbers can be saved",
         ) from error
     if changed:
         raise PredictionsError(
-            f"the {changed[0]} of example {row.id!r} would be read back as {back[changed[0]]!r}",
+            f"the {changed[0]} of example {record['id']!r} would be read back as "
+            f"{back[changed[0]]!r}",
             where=str(path),
             hint="use what JSON knows: strings, numbers, lists, not tuples",
         )
@@ -99,7 +111,7 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
     """Read what `write_table` wrote, line by line.
 
     Returns:
-        The rows; `task`, `model` and `facts` of the manifest.
+        The rows; `task`, `model` and `facts` of the manifest, and `unasked`.
 
     Raises:
         PredictionsError: If a file is missing, a line is not a prediction, or the table is not
@@ -107,14 +119,12 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
     """
     manifest = _read_manifest(_manifest_path(path))
     sha256 = hashlib.sha256()
-    rows = Columns.of(
-        _read_row(line, f"{path}:{number}")
-        for number, line in enumerate(_read_lines(path, sha256.update), start=1)
-        if line.strip()
-    )
-    if manifest.get("n") != len(rows):
+    unasked: list[Hashable] = []
+    rows = Columns.of(_read_rows(path, sha256.update, unasked))
+    count = len(rows) + len(unasked)
+    if manifest.get("n") != count:
         raise PredictionsError(
-            f"has {len(rows)} rows where its manifest counts {manifest.get('n')}",
+            f"has {count} rows where its manifest counts {manifest.get('n')}",
             where=str(path),
             hint="the file is cut short or was edited: record the predictions again",
         )
@@ -129,6 +139,7 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
         "task": manifest.get("task"),
         "model": manifest.get("model"),
         "facts": manifest.get("facts") or {},
+        "unasked": tuple(unasked),
     }
 
 
@@ -176,9 +187,28 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_row(line: str, where: str) -> Prediction:
+def _read_rows(
+    path: Path, update: Callable[[bytes], object], unasked: list[Hashable]
+) -> Iterator[Prediction]:
+    """Yield a file's rows, and append to `unasked` the ids of the lines that say so."""
+    for number, line in enumerate(_read_lines(path, update), start=1):
+        if line.strip():
+            row = _read_row(line, f"{path}:{number}")
+            if isinstance(row, Prediction):
+                yield row
+            else:
+                unasked.append(row.id)
+
+
+class _Unasked(NamedTuple):
+    id: Hashable
+
+
+def _read_row(line: str, where: str) -> Prediction | _Unasked:
     try:
         record = json.loads(line)
+        if record.get("asked") is False:
+            return _Unasked(record["id"])
         loglikelihoods = record.get("loglikelihoods")
         return Prediction(
             id=record["id"],

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_muscle.tasks.example import Example
 
 
+SCORE_ALL = 'set [run] score = "all"'
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model answered to one example.
@@ -39,7 +42,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """An ordered table of predictions, one row per example.
+    """An ordered table of predictions, one row per example that the model was asked.
 
     Iterating yields `Prediction`. Made by the plugin's fixtures, by `from_lists` from answers of
     any origin, or by `load`. Rows are stored by column and made when they are asked for.
@@ -50,9 +53,11 @@ class Predictions:
         model: What answered, in words.
         facts: What else determines the answers (digests, revision, dtype, …), for the manifest.
         examples: The examples by id, where they are at hand: failures show their prompts.
+        unasked: Ids of the task's other examples, which the model was not asked because the old
+            model has them wrong ([run] score = "needed"): none of them can be a negative flip.
 
     Raises:
-        PredictionsError: If there is no row or an id stands twice.
+        PredictionsError: If there is no example or an id stands twice.
     """
 
     rows: Sequence[Prediction] = field(repr=False)
@@ -60,19 +65,20 @@ class Predictions:
     model: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     examples: Mapping[Hashable, Example] | None = field(default=None, repr=False, compare=False)
+    unasked: tuple[Hashable, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        from pytest_muscle.predictions.columns import Columns
+        from pytest_muscle.predictions.columns import Columns, check_ids
 
         if not isinstance(self.rows, Columns):
             object.__setattr__(self, "rows", Columns.of(self.rows, where=self.task))
-        if not self.rows:
+        if not self.rows and not self.unasked:
             raise PredictionsError(
                 "a table of predictions needs at least one row",
                 where=self.task,
                 hint="give it at least one example",
             )
-        self.columns.check_ids(where=self.task)
+        check_ids([*self.columns.ids, *self.unasked], where=self.task)
 
     def __iter__(self) -> Iterator[Prediction]:
         return iter(self.rows)
@@ -87,7 +93,18 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Share of examples answered correctly, a fraction 0-1."""
+        """Share of examples answered correctly, a fraction 0-1.
+
+        Raises:
+            PredictionsError: If it is not known, because the model was not asked all examples.
+        """
+        if self.unasked:
+            raise PredictionsError(
+                f"accuracy is not known: {len(self.unasked)} of {len(self) + len(self.unasked)} "
+                "examples were not asked",
+                where=self.task,
+                hint=SCORE_ALL,
+            )
         return int(self.columns.correct.sum()) / len(self)
 
     @classmethod
@@ -129,9 +146,8 @@ class Predictions:
         """
         from pytest_muscle.predictions.jsonl import write_table
 
-        write_table(
-            Path(path), self.rows, {"task": self.task, "model": self.model, "facts": self.facts}
-        )
+        about = {"task": self.task, "model": self.model, "facts": self.facts}
+        write_table(Path(path), self.rows, about, self.unasked)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:

@@ -43,7 +43,7 @@ def summarise_slices(task: Task, report: FlipReport) -> tuple[SliceSummary, ...]
 
     summaries = []
     for column in task.settings.slices:
-        examples = task.eval_by_id.in_order(report.pairs.ids)
+        examples = task.eval_by_id.select(report.pairs.ids)
         for group in slice_flips(report, (str(example.fields[column]) for example in examples)):
             rate = group.negative_flip_rate
             summaries.append(SliceSummary(column, group.value, group.n, rate, *group.interval))

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import weakref
 from array import array
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, overload
@@ -70,6 +70,24 @@ class Examples(Sequence[Example]):
             block = self._read(number)
             self._recent = (number, block)
         return block[offset]
+
+    def reader(self) -> Callable[[int], Example | None]:
+        """Return a function that gives the example at a position, or none beyond the last.
+
+        It keeps a block of its own: readers at different places do not disturb each other.
+        """
+        recent, block = -1, list[Example]()
+
+        def read(position: int) -> Example | None:
+            nonlocal recent, block
+            if not position < len(self):
+                return None
+            number, offset = divmod(position, BLOCK)
+            if number != recent:
+                recent, block = number, self._read(number)
+            return block[offset]
+
+        return read
 
     def __reduce__(self) -> tuple[object, ...]:
         return Examples, (list(self),)
@@ -135,32 +153,71 @@ class ExamplesById(Mapping[Hashable, Example]):
         return (example.id for example in self._examples)
 
     def __getitem__(self, id_: Hashable) -> Example:
-        hashes, order = self._sorted
-        first, last = (hashes.searchsorted(hash(id_), side) for side in ("left", "right"))
-        for position in order[first:last]:
-            example = self._examples[int(position)]
-            if example.id == id_:
-                return example
-        raise KeyError(id_)
+        return self._examples[self.position(id_)]
 
-    def in_order(self, ids: Iterable[Hashable]) -> Iterator[Example]:
-        """Yield the example of each id; quick where the ids stand in the examples' order.
+    def position(self, id_: Hashable) -> int:
+        """Return the position of the example of an id.
 
         Raises:
-            DataError: If an id has no example.
+            KeyError: If there is none.
         """
-        examples = iter(self._examples)
-        for id_ in ids:
-            example = next(examples, None)
-            if example is None or example.id != id_:
-                example = self.get(id_)
-            if example is None:
-                raise DataError(f"there is no example {id_!r}", hint="was the data changed?")
-            yield example
+        hashes, order = self._sorted
+        first, last = (hashes.searchsorted(hash(id_), side) for side in ("left", "right"))
+        for position in order[first:last].tolist():
+            if self._examples[position].id == id_:
+                return int(position)
+        raise KeyError(id_)
+
+    def select(self, ids: Sequence[Hashable]) -> SomeExamples:
+        """Return the examples of some ids, in the order of the ids."""
+        return SomeExamples(self._examples, self, ids)
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
         return self._examples.sorted_hashes()
+
+
+class SomeExamples:
+    """The examples of some ids; each time they are gone through they are read.
+
+    That is quick where the ids stand in the order of the examples, with or without gaps.
+
+    Args:
+        examples: All examples.
+        by_id: The same by id.
+        ids: The wanted ones.
+    """
+
+    def __init__(self, examples: Examples, by_id: ExamplesById, ids: Sequence[Hashable]) -> None:
+        self._examples = examples
+        self._by_id = by_id
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Example]:
+        """Yield the example of each id.
+
+        Raises:
+            DataError: If an id has no example.
+        """
+        reader = self._examples.reader()
+        position = -1
+        for id_ in self._ids:
+            position += 1
+            example = reader(position)
+            if example is None or example.id != id_:
+                position = self._find(id_)
+                example = reader(position)
+                assert example is not None
+            yield example
+
+    def _find(self, id_: Hashable) -> int:
+        try:
+            return self._by_id.position(id_)
+        except KeyError:
+            raise DataError(f"there is no example {id_!r}", hint="were the data changed?") from None
 
 
 def _pack(block: Sequence[Example]) -> bytes:

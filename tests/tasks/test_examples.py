@@ -16,6 +16,8 @@ from pytest_muscle.tasks import Example
 from pytest_muscle.tasks import examples as examples_module
 from pytest_muscle.tasks.examples import Examples
 
+_read = Examples._read
+
 
 def make(count: int) -> list[Example]:
     return [
@@ -158,13 +160,28 @@ def test_the_first_id_that_stands_twice_is_found():
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_examples_are_given_in_the_order_of_ids():
+def test_some_are_given_in_the_order_of_their_ids():
     given = make(9)
     by_id = Examples(given).by_id
-    for order in ([*range(9)], [8, 0, 1, 7], [*range(8, -1, -1)], [0, 0, 0], []):
-        found = list(by_id.in_order(given[number].id for number in order))
-        assert found == [given[number] for number in order]
+    orders = ([*range(9)], [0, 1, 4, 8], [8, 0, 1, 7], [*range(8, -1, -1)], [0, 0, 0], [])
+    for order in orders:
+        found = by_id.select([given[number].id for number in order])
+        assert len(found) == len(order)
+        assert list(found) == list(found) == [given[number] for number in order]
     with pytest.raises(DataError, match="there is no example 'x'"):
-        list(by_id.in_order(["q0", "x"]))
+        list(by_id.select(["q0", "x"]))
     with pytest.raises(DataError, match="there is no example 'q9'"):
-        list(by_id.in_order([*by_id, "q9"]))
+        list(by_id.select([*by_id, "q9"]))
+
+
+def test_some_are_read_block_by_block(monkeypatch: pytest.MonkeyPatch):
+    found = Examples(make(10 * examples_module.BLOCK))
+    ids = [f"q{number}" for number in range(len(found)) if number % 3]
+    read: list[int] = []
+    monkeypatch.setattr(
+        Examples, "_read", lambda self, number: read.append(number) or _read(self, number)
+    )
+    chosen, again = iter(found.by_id.select(ids)), iter(found.by_id.select(ids))
+    assert [next(chosen) == next(again) for _ in ids] == [True] * len(ids)
+    # Two readers, and the one that looks ids up where there is a gap.
+    assert len(read) == 3 * 10
