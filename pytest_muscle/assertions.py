@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_muscle.predictions.prediction import SCORE_ALL
 from pytest_muscle.reports.flips import Check, render_failure
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def assert_inconsistency_rate(old: Predictions, new: Predictions, *, max_rate: f
     __tracebackhide__ = True
     _require("max_rate", max_rate)
     report = _compare(old, new)
+    _require_all(report, "the inconsistency rate")
     return _judge(report, [_check_inconsistency(report, max_rate)])
 
 
@@ -132,6 +134,7 @@ def assert_accuracy_drop(
     _require("max_drop", max_drop, lowest=-1)
     _require_confidence(confidence)
     report = _compare(old, new)
+    _require_all(report, "the accuracy drop")
     return _judge(report, [_check_drop(report, max_drop, confidence)])
 
 
@@ -151,6 +154,7 @@ def assert_mean_regress(old: Predictions, new: Predictions, *, max_regress: floa
     __tracebackhide__ = True
     _require("max_regress", max_regress)
     report = _compare(old, new)
+    _require_all(report, "the mean regress")
     check = Check(
         measure="mean regress of the score",
         value=report.mean_regress,
@@ -166,7 +170,7 @@ def assert_flips_reduced(
     compat: Predictions,
     *,
     min_reduction: float,
-    max_accuracy_drop: float = 0.0,
+    max_accuracy_drop: float | None = 0.0,
 ) -> FlipReport:
     """Assert that the compat model wins back a share of the new model's negative flips.
 
@@ -178,19 +182,21 @@ def assert_flips_reduced(
         new: The new model's predictions.
         compat: The predictions of the new model with the compat adapter.
         min_reduction: Smallest relative reduction, 0-1: 1 - NFR(compat) / NFR(new).
-        max_accuracy_drop: Largest loss of accuracy from new to compat allowed, a fraction.
+        max_accuracy_drop: Largest loss of accuracy from new to compat allowed, a fraction; none
+            leaves it out, as it must be with [run] score = "needed".
 
     Returns:
         The report of old against compat.
 
     Raises:
         FlipAssertionError: If fewer are won back, or accuracy falls by more.
-        ComparisonError: If the three cannot be compared.
+        ComparisonError: If the three cannot be compared, or accuracy is not known.
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
     _require("min_reduction", min_reduction)
-    _require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
+    if max_accuracy_drop is not None:
+        _require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
     before, report = _compare(old, new), _compare(old, compat)
     plain, left, n = len(before.negative_flips), len(report.negative_flips), report.n
     won_back = (plain - left) / plain if plain else (-math.inf if left else math.nan)
@@ -201,14 +207,19 @@ def assert_flips_reduced(
             limit=min_reduction,
             at_least=True,
             note=f"{plain} → {left} of {n}",
-        ),
-        Check(
+        )
+    ]
+    if max_accuracy_drop is not None:
+        leave_out = "give max_accuracy_drop=None to judge flips alone"
+        for each in (before, report):
+            _require_all(each, "the accuracy drop from new to compat", leave_out)
+        drop = Check(
             measure="accuracy drop, new → compat",
             value=report.accuracy_drop - before.accuracy_drop,
             limit=max_accuracy_drop,
             unit="points",
-        ),
-    ]
+        )
+        checks.append(drop)
     return _judge(report, checks, before)
 
 
@@ -222,7 +233,8 @@ def assert_gate(old: Predictions, new: Predictions, *, gate: Gate) -> FlipReport
 
     Raises:
         FlipAssertionError: If a limit is passed.
-        ComparisonError: If the two cannot be compared.
+        ComparisonError: If the two cannot be compared, or a limit needs answers that are not
+            known.
         ValueError: If a limit is out of range, or none is set: such a gate passes everything.
     """
     __tracebackhide__ = True
@@ -236,6 +248,9 @@ def assert_gate(old: Predictions, new: Predictions, *, gate: Gate) -> FlipReport
         if getattr(gate, name) is not None:
             _require(name, getattr(gate, name), lowest=lowest)
     report = _compare(old, new)
+    for name in ("max_accuracy_drop", "max_inconsistency"):
+        if getattr(gate, name) is not None:
+            _require_all(report, f"[gate] {name}", f"leave {name} out")
     checks: list[Check] = []
     if gate.max_nfr is not None:
         checks.append(_check_flips(report, gate.max_nfr, gate.confidence))
@@ -250,6 +265,22 @@ def _compare(old: Predictions, new: Predictions) -> FlipReport:
     from pytest_muscle.comparison import compare
 
     return compare(old, new)
+
+
+def _require_all(report: FlipReport, what: str, instead: str | None = None) -> None:
+    """Raise if what is judged needs answers that the new model was not asked for.
+
+    Args:
+        report: The comparison.
+        what: What needs them.
+        instead: What the user can do but ask for them.
+
+    Raises:
+        ComparisonError: It says how many are missing.
+    """
+    __tracebackhide__ = True
+    hint = f"{SCORE_ALL}, or {instead}" if instead else SCORE_ALL
+    report.pairs.require_all(what, where=report.task, hint=hint)
 
 
 def _judge(

@@ -18,24 +18,55 @@ def canonical_json(value: Any) -> str:
     Values that JSON does not know (dates, decimals, NumPy scalars of a Parquet file) go in as
     their text.
     """
-    return json.dumps(
-        _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
-    )
+    return _ENCODER.encode(_plain(value))
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not _PLAIN.issuperset(map(type, value)):
         return [_plain(item) for item in value]
     return value
 
 
 def digest_json(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of `value`, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(_encode(canonical_json(value))).hexdigest()
+
+
+class ListDigest:
+    """The `digest_json` of `[*head, items]`, where the items come one by one and are not kept.
+
+    Args:
+        head: What stands before the list of items.
+    """
+
+    def __init__(self, *head: Any) -> None:
+        self._sha256 = hashlib.sha256(_encode(canonical_json([*head, []])[: -len("]]")]))
+        self._separator = ""
+
+    def add(self, item: Any) -> None:
+        """Add the next item."""
+        self._sha256.update(_encode(f"{self._separator}{canonical_json(item)}"))
+        self._separator = ","
+
+    def hexdigest(self) -> str:
+        """Return the digest of all items so far, 64 hexadecimal digits."""
+        whole = self._sha256.copy()
+        whole.update(b"]]")
+        return whole.hexdigest()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def digest_file(path: Path) -> str:

@@ -138,7 +138,7 @@ class MuscleSession:
 
         summaries = []
         for name, task in update.tasks.items():
-            sides = [side for side in SIDES if update.made_predictions(side, name)]
+            sides = [side for side in SIDES if update.made_predictions(side, name) is not None]
             if not sides or update.made_predictions("old", name) is None:
                 continue
             reports = {side: update.flip_report(name, side) for side in sides}

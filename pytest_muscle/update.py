@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
-from pytest_muscle.predictions import Prediction, Predictions
+from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import ModelSettings, Settings
 from pytest_muscle.tasks import Task, build_tasks
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.models import BaseModel, LanguageModel
+    from pytest_muscle.tasks import Example
+    from pytest_muscle.tasks.examples import SomeExamples
     from pytest_muscle.training.adapters import AdapterShop
     from pytest_muscle.training.store import Adapter
 
@@ -275,40 +277,38 @@ class ModelUpdate:
 
     def _make_predictions(self, side: Side, name: str) -> Predictions:
         from pytest_muscle.models import LoglikelihoodRequest
+        from pytest_muscle.predictions.judging import judge
 
         task = self.task(name)
         self._check_data(task)
+        asked, unasked = self._asked(side, task)
         model = self.task_model(side, name)
-        requests = [
+        requests = (
             LoglikelihoodRequest(
                 example.prompt,
                 tuple(task.continuation(example, option) for option in range(len(example.options))),
             )
-            for example in task.eval
-        ]
-        scored = model.loglikelihoods(requests, description=f"{name}: {side} model answers")
-        rows = []
-        for example, loglikelihoods in zip(task.eval, scored, strict=True):
-            answer = task.answer(loglikelihoods, example)
-            correct = answer == example.gold
-            rows.append(
-                Prediction(
-                    id=example.id,
-                    answer=answer,
-                    gold=example.gold,
-                    correct=correct,
-                    score=float(correct),
-                    loglikelihoods=loglikelihoods,
-                    digest=example.digest,
-                )
-            )
+            for example in asked
+        )
+        description = f"{name}: {side} model answers"
+        scored = model.loglikelihoods(list(requests), description=description) if asked else ()
         return Predictions(
-            rows=tuple(rows),
+            rows=judge(task, asked, scored),
             task=name,
             model=model.describe(),
             facts={"task_digest": task.digest, "dtype": str(model.base.dtype)},
-            examples={example.id: example for example in task.eval},
+            examples=task.eval_by_id,
+            unasked=unasked,
         )
+
+    def _asked(
+        self, side: Side, task: Task
+    ) -> tuple[Sequence[Example] | SomeExamples, tuple[Hashable, ...]]:
+        """Return the examples that a model is asked, and the ids of those that it is not."""
+        if side == "old" or self.settings.run.score == "all":
+            return task.eval, ()
+        old = self.predictions("old", task.name).columns
+        return task.eval_by_id.select(old.ids[old.correct].tolist()), tuple(old.ids[~old.correct])
 
     def _check_data(self, task: Task) -> None:
         """Read a task's data, so that a mistake in it shows before a model loads for it."""

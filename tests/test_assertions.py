@@ -176,6 +176,86 @@ def test_every_limit_has_its_range():
             call()
 
 
+def needed(wrong: Iterable[int] = (), unasked: Iterable[int] = range(90, N)) -> Predictions:
+    """Give what a model answers that is not asked the last ten, which the old one has wrong."""
+    rows = [row for row in answers(wrong) if row.id not in set(unasked)]
+    return Predictions(rows, task="support", unasked=tuple(unasked))
+
+
+def test_negative_flips_alone_need_no_answer_that_cannot_flip():
+    old = answers(wrong=range(90, N))
+    report = assert_negative_flip_rate(old, needed(wrong=range(3)), max_rate=0.03)
+    assert (report.negative_flips, report.n) == ((0, 1, 2), N)
+    assert_gate(old, needed(wrong=range(3)), gate=gate(max_nfr=0.08, confidence=0.95))
+    with pytest.raises(
+        FlipAssertionError, match=r"(?s)rate is 3.00 % \(3 of 100\).*\n10 of 100 .*not"
+    ):
+        assert_gate(old, needed(wrong=range(3)), gate=gate(max_nfr=0.02))
+
+
+MISSING = (
+    "support: {} needs the new model's answers to all 100 examples, and it was not asked 10 of "
+    'them, which the old model has wrong\n  set [run] score = "all"{}'
+)
+
+
+@pytest.mark.parametrize(
+    ("judge", "what", "instead"),
+    [
+        (
+            lambda old, new: assert_inconsistency_rate(old, new, max_rate=1),
+            "the inconsistency rate",
+            "",
+        ),
+        (lambda old, new: assert_accuracy_drop(old, new, max_drop=1), "the accuracy drop", ""),
+        (lambda old, new: assert_mean_regress(old, new, max_regress=1), "the mean regress", ""),
+        (
+            lambda old, new: assert_gate(old, new, gate=gate(max_nfr=1, max_accuracy_drop=1)),
+            "[gate] max_accuracy_drop",
+            ", or leave max_accuracy_drop out",
+        ),
+        (
+            lambda old, new: assert_gate(old, new, gate=gate(max_inconsistency=1)),
+            "[gate] max_inconsistency",
+            ", or leave max_inconsistency out",
+        ),
+        (
+            lambda old, new: assert_flips_reduced(old, new, new, min_reduction=0),
+            "the accuracy drop from new to compat",
+            ", or give max_accuracy_drop=None to judge flips alone",
+        ),
+        (
+            lambda old, new: assert_flips_reduced(old, new, answers(), min_reduction=0),
+            "the accuracy drop from new to compat",
+            ", or give max_accuracy_drop=None to judge flips alone",
+        ),
+        (
+            lambda old, new: assert_flips_reduced(old, answers(), new, min_reduction=0),
+            "the accuracy drop from new to compat",
+            ", or give max_accuracy_drop=None to judge flips alone",
+        ),
+    ],
+)
+def test_what_needs_all_answers_says_that_some_were_not_asked(judge, what, instead):
+    with pytest.raises(ComparisonError) as caught:
+        judge(answers(wrong=range(90, N)), needed())
+    assert str(caught.value) == MISSING.format(what, instead)
+
+
+def test_flips_reduced_may_leave_accuracy_out():
+    old = answers(wrong=range(90, N))
+    new, compat = needed(wrong=range(8)), needed(wrong=range(4))
+    report = assert_flips_reduced(old, new, compat, min_reduction=0.5, max_accuracy_drop=None)
+    assert report.negative_flips == (0, 1, 2, 3)
+    with pytest.raises(FlipAssertionError, match=r"is 50.00 % \(8 → 4 of 100\)") as caught:
+        assert_flips_reduced(old, new, compat, min_reduction=0.6, max_accuracy_drop=None)
+    assert [check.measure for check in caught.value.checks] == [
+        "reduction of negative flips, new → compat"
+    ]
+    worse = answers(wrong=range(20))
+    assert_flips_reduced(answers(), worse, worse, min_reduction=0, max_accuracy_drop=None)
+
+
 def test_lists_without_gold_answers_are_refused():
     with pytest.raises(ComparisonError, match=r"Predictions\.from_lists"):
         assert_negative_flip_rate([1, 2], [1, 2], max_rate=0.1)
@@ -186,6 +266,31 @@ def test_an_error_travels_between_processes():
         assert_accuracy_drop(answers(), answers(wrong=[1]), max_drop=0)
     error = caught.value
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_an_assertion_that_cannot_judge_points_at_the_line_of_the_test(pytester: pytest.Pytester):
+    pytester.makepyfile(
+        """
+        import dataclasses
+        from pytest_muscle.assertions import assert_accuracy_drop
+        from pytest_muscle.predictions import Predictions
+
+        def test_update():
+            old = Predictions.from_lists("ab", [1, 0], [1, 1], task="support")
+            new = dataclasses.replace(Predictions.from_lists("a", [1], [1]), unasked=("b",))
+            assert_accuracy_drop(old, new, max_drop=0.1)
+        """
+    )
+    result = pytester.runpytest("-p", "no:muscle")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*assert_accuracy_drop(old, new, max_drop=0.1)",
+            "E *ComparisonError: support: the accuracy drop needs the new model's answers to*",
+            'E *set ?run? score = "all"',
+        ]
+    )
+    result.stdout.no_fnmatch_line("*raise ComparisonError*")
 
 
 def test_importing_the_assertions_loads_nothing_heavy():

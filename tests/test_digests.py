@@ -5,15 +5,24 @@ from __future__ import annotations
 import datetime
 import decimal
 import hashlib
+import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_muscle import digests
-from pytest_muscle.digests import FileDigests, canonical_json, digest_file, digest_json
+from pytest_muscle.digests import (
+    FileDigests,
+    ListDigest,
+    canonical_json,
+    digest_file,
+    digest_json,
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -54,6 +63,31 @@ def test_what_json_does_not_know_goes_in_as_its_text():
     assert canonical_json([datetime.date(2026, 1, 2), decimal.Decimal("1.50")]) == (
         '["2026-01-02","1.50"]'
     )
+
+
+@given(value=values | st.dictionaries(st.integers() | st.none() | st.booleans(), values))
+def test_canonical_json_is_that_of_values_made_plain_one_by_one(value):
+    def plain(item: Any) -> Any:
+        if isinstance(item, float) and item in (math.inf, -math.inf):
+            return "inf" if item > 0 else "-inf"
+        if isinstance(item, dict):
+            return {str(key): plain(each) for key, each in item.items()}
+        if isinstance(item, list):
+            return [plain(each) for each in item]
+        return "nan" if item != item else item
+
+    expected = json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert canonical_json(value) == expected
+    assert canonical_json((value, value)) == f"[{expected},{expected}]"
+
+
+@given(head=st.lists(values, max_size=3), items=st.lists(values, max_size=4))
+def test_a_list_is_digested_item_by_item(head, items):
+    digest = ListDigest(*head)
+    for number, item in enumerate(items):
+        assert digest.hexdigest() == digest_json([*head, items[:number]])
+        digest.add(item)
+    assert digest.hexdigest() == digest_json([*head, items])
 
 
 def test_a_digest_is_the_sha256_of_the_canonical_json():

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_muscle.comparison.pairs import AnswerPairs, Answers, Mask, agree, as_column, equal
+from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.columns import Columns
+from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
 
 SHOWN = 10
+HASH_BLOCK = 4096
 
 
-def _refuse_other_kind(gold: Answers, *answers: Answers) -> None:
+def _refuse_other_kind(gold: Objects, *answers: Objects) -> None:
     """Raise where text stands against numbers: no answer could ever be right.
 
     Answers read from a CSV file are text, and a build must not be green for that.
@@ -31,55 +32,124 @@ def _refuse_other_kind(gold: Answers, *answers: Answers) -> None:
         )
 
 
-def _text_or_not(column: Answers) -> set[bool]:
+def _text_or_not(column: Objects) -> set[bool]:
     """Return {True} for a column of text, {False} for one without, {True, False} for both."""
     return {issubclass(kind, str) for kind in set(map(type, column))}
 
 
-def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Predictions]:
+def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Positions | None]:
     """Align two tables by id.
 
     Returns:
-        The pairs, and `new` in the order of `old`.
+        The pairs, and the position in `new` of each row of `old` that was asked; none if the order
+        is the same.
 
     Raises:
         ComparisonError: If the tables hold different ids, or one id stands for different
-            questions or gold answers, or a score is not finite.
+            questions or gold answers, or a score is not finite; if the new model was not asked
+            what the old one has right.
     """
     task = old.task or new.task
-    ids = tuple(row.id for row in old.rows)
-    order = match_ids(ids, tuple(row.id for row in new.rows), names=("old", "new"), where=task)
-    if order is not None:
-        new = dataclasses.replace(new, rows=tuple(new.rows[position] for position in order))
-    old_digests = as_column([row.digest for row in old.rows])
-    new_digests = as_column([row.digest for row in new.rows])
-    known = ~(_missing(old_digests) | _missing(new_digests))
-    _refuse(
-        known & ~equal(old_digests, new_digests),
-        ids,
-        "the old and the new model were asked different questions",
-        task,
-        "the data or the prompt changed in between: record the old predictions again",
+    if old.unasked:
+        raise ComparisonError(
+            f"the old model was not asked {len(old.unasked)} of the examples",
+            where=task,
+            hint="compare with the predictions of the model that was asked all of them",
+        )
+    if not new.unasked:
+        return _align_all(old.columns, new.columns, task)
+    return _align_needed(old.columns, new, task)
+
+
+def _align_all(
+    before: Columns, after: Columns, task: str | None
+) -> tuple[AnswerPairs, Positions | None]:
+    ids = before.ids
+    order = match_ids(ids, after.ids, names=("old", "new"), where=task)
+    aligned = slice(None) if order is None else order
+    _check_answers(before, after, order, task)
+    pairs = AnswerPairs(
+        ids=tuple(ids),
+        gold=before.gold,
+        old_answers=before.answers,
+        new_answers=after.answers[aligned],
+        old_correct=before.correct,
+        new_correct=after.correct[aligned],
+        old_scores=before.scores,
+        new_scores=after.scores[aligned],
     )
-    gold = as_column([row.gold for row in old.rows])
+    return pairs, order
+
+
+def _align_needed(
+    before: Columns, new: Predictions, task: str | None
+) -> tuple[AnswerPairs, Positions]:
+    """Align a table of which the model was asked only what can be a negative flip."""
+    ids, after = before.ids, new.columns
+    everything = np.concatenate([after.ids, as_column(new.unasked)])
+    order = match_ids(ids, everything, names=("old", "new"), where=task)
+    if order is None:
+        order = np.arange(len(ids))
+    unasked = order >= len(after)
     _refuse(
-        ~agree(gold, as_column([row.gold for row in new.rows])),
+        unasked & before.correct,
+        ids,
+        "the new model was not asked what the old one has right",
+        task,
+        "the new predictions were made for other old ones: make them again",
+    )
+    asked = np.flatnonzero(~unasked)
+    order = order[asked]
+    compared = before.take(asked)
+    _check_answers(compared, after, order, task)
+    negative = np.zeros(len(ids), dtype=np.bool_)
+    negative[asked] = compared.correct & ~after.correct[order]
+    answers = np.full(len(ids), None, dtype=np.object_)
+    answers[asked] = after.answers[order]
+    pairs = NeededPairs(
+        ids=tuple(ids),
+        gold=before.gold,
+        old_answers=before.answers,
+        old_correct=before.correct,
+        old_scores=before.scores,
+        new_answers=answers,
+        negative=negative,
+        unasked=unasked,
+    )
+    return pairs, order
+
+
+def _check_answers(
+    before: Columns, after: Columns, order: Positions | None, task: str | None
+) -> None:
+    """Refuse answers to different questions, by different gold answers, or without a score."""
+    ids = before.ids
+    aligned = slice(None) if order is None else order
+    if before.digests is not None and after.digests is not None:
+        digests = after.digests if order is None else after.digests.take(order)
+        _refuse(
+            before.digests.differ(digests),
+            ids,
+            "the old and the new model were asked different questions",
+            task,
+            "the data or the prompt changed in between: record the old predictions again",
+        )
+    _refuse(
+        ~agree(before.gold, after.gold[aligned]),
         ids,
         "the old and the new predictions have different gold answers",
         task,
         "judge both by the same gold answers: record the old predictions again",
     )
-    pairs = AnswerPairs(
-        ids=ids,
-        gold=gold,
-        old_answers=as_column([row.answer for row in old.rows]),
-        new_answers=as_column([row.answer for row in new.rows]),
-        old_correct=_correct(old),
-        new_correct=_correct(new),
-        old_scores=_scores(old, ids, "old", task),
-        new_scores=_scores(new, ids, "new", task),
-    )
-    return pairs, new
+    scores = {"old": before.scores, "new": after.scores[aligned]}
+    for name, column in scores.items():
+        _refuse(
+            ~np.isfinite(column),
+            ids,
+            f"the score of the {name} answer is not a finite number",
+            task,
+            "a metric returns a number in [0, 1] for every answer, empty ones included",
+        )
 
 
 def align_mappings(
@@ -90,10 +160,10 @@ def align_mappings(
     Raises:
         ComparisonError: If the ids differ or there is none.
     """
-    ids = tuple(old)
-    new_answers = _pick(new, match_ids(ids, tuple(new), names=("old", "new")))
-    golden = _pick(gold, match_ids(ids, tuple(gold), names=("the answers", "gold")))
-    return _pair(ids, as_column(tuple(old.values())), new_answers, golden)
+    ids = as_column(tuple(old))
+    new_answers = _pick(new, match_ids(ids, as_column(tuple(new)), names=("old", "new")))
+    golden = _pick(gold, match_ids(ids, as_column(tuple(gold)), names=("the answers", "gold")))
+    return _pair(tuple(ids), as_column(tuple(old.values())), new_answers, golden)
 
 
 def align_sequences(old: Any, new: Any, gold: Any, ids: Any = None) -> AnswerPairs:
@@ -118,20 +188,30 @@ def align_sequences(old: Any, new: Any, gold: Any, ids: Any = None) -> AnswerPai
 
 
 def match_ids(
-    first: tuple[Hashable, ...],
-    second: tuple[Hashable, ...],
+    first: Objects,
+    second: Objects,
     *,
     names: tuple[str, str],
     where: str | None = None,
-) -> NDArray[np.intp] | None:
+) -> Positions | None:
     """Return the position in `second` of each id of `first`, or none if the order is the same.
+
+    Args:
+        first: Ids, each once, [n].
+        second: Ids, each once.
+        names: What the two are called, for errors.
+        where: Name of the task, for errors.
 
     Raises:
         ComparisonError: If an id is in one of them only; all such ids are counted.
     """
-    if first == second:
-        return None
-    positions = {id_: position for position, id_ in enumerate(second)}
+    if len(first) == len(second):
+        if equal(first, second).all():
+            return None
+        order = _match_by_hash(first, second)
+        if order is not None:
+            return order
+    positions = dict(zip(second, range(len(second)), strict=True))
     known = set(first)
     only = (
         [id_ for id_ in first if id_ not in positions],
@@ -148,11 +228,30 @@ def match_ids(
             where=where,
             hint="compare answers to the same examples; none is left out silently",
         )
-    return np.fromiter((positions[id_] for id_ in first), dtype=np.intp, count=len(first))
+    return np.fromiter(map(positions.__getitem__, first), dtype=np.intp, count=len(first))
+
+
+def _match_by_hash(first: Objects, second: Objects) -> Positions | None:
+    """Return what `match_ids` returns, or none where hashes alone do not pair the ids off.
+
+    Sorting hashes is three times as fast as looking a million ids up in a dictionary, which waits
+    for memory at every one of them.
+    """
+    hashes = [np.fromiter(map(hash, ids), np.int64, len(ids)) for ids in (first, second)]
+    orders = [np.argsort(column) for column in hashes]
+    if not np.array_equal(hashes[0][orders[0]], hashes[1][orders[1]]):
+        return None
+    order = np.empty(len(first), dtype=np.intp)
+    order[orders[0]] = orders[1]
+    for start in range(0, len(first), HASH_BLOCK):  # blocks that fit into the processor's cache
+        block = slice(start, start + HASH_BLOCK)
+        if not equal(first[block], second[order[block]]).all():
+            return None
+    return order
 
 
 def _pair(
-    ids: tuple[Hashable, ...], old_answers: Answers, new_answers: Answers, gold: Answers
+    ids: tuple[Hashable, ...], old_answers: Objects, new_answers: Objects, gold: Objects
 ) -> AnswerPairs:
     if not ids:
         raise ComparisonError("there is no answer to compare", hint="give at least one example")
@@ -170,7 +269,7 @@ def _pair(
     )
 
 
-def _pick(answers: Mapping[Any, Any], order: NDArray[np.intp] | None) -> Answers:
+def _pick(answers: Mapping[Any, Any], order: Positions | None) -> Objects:
     column = as_column(tuple(answers.values()))
     return column if order is None else column[order]
 
@@ -212,9 +311,7 @@ def _refuse_duplicates(ids: tuple[Hashable, ...]) -> None:
         positions[id_] = position
 
 
-def _refuse(
-    wrong: Mask, ids: tuple[Hashable, ...], problem: str, where: str | None, hint: str
-) -> None:
+def _refuse(wrong: Mask, ids: Objects, problem: str, where: str | None, hint: str) -> None:
     if wrong.any():
         named = [ids[position] for position in np.flatnonzero(wrong)]
         raise ComparisonError(
@@ -229,25 +326,3 @@ def _ids(number: int) -> str:
 def _list(ids: Sequence[Hashable]) -> str:
     more = f", and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return ", ".join(repr(id_) for id_ in ids[:SHOWN]) + more
-
-
-def _missing(column: Answers) -> Mask:
-    return equal(column, np.full(len(column), None, dtype=np.object_))
-
-
-def _correct(table: Predictions) -> Mask:
-    return np.fromiter((row.correct for row in table.rows), dtype=np.bool_, count=len(table))
-
-
-def _scores(
-    table: Predictions, ids: tuple[Hashable, ...], name: str, where: str | None
-) -> NDArray[np.float64]:
-    scores = np.fromiter((row.score for row in table.rows), dtype=np.float64, count=len(table))
-    _refuse(
-        ~np.isfinite(scores),
-        ids,
-        f"the score of the {name} answer is not a finite number",
-        where,
-        "a metric returns a number in [0, 1] for every answer, empty ones included",
-    )
-    return scores

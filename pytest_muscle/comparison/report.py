@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_muscle.comparison import intervals, measures
 from pytest_muscle.comparison.alignment import align_mappings, align_sequences, align_tables
-from pytest_muscle.comparison.pairs import AnswerPairs, Mask, count
+from pytest_muscle.comparison.pairs import AnswerPairs, count
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.packed import Mask, Positions
 
 if TYPE_CHECKING:
     from pytest_muscle.tasks.example import Example
@@ -48,22 +50,43 @@ class FlipReport:
         pairs: The aligned answers that everything is computed from.
         task: Name of the task, where it is known.
         old: The old table, where tables were compared.
-        new: The new table in the order of `old`, where tables were compared.
+        given: The new table as it was given, where tables were compared.
+        order: The position in `given` of each row of `old` that was asked; none if the order is
+            the same.
     """
 
     pairs: AnswerPairs
     task: str | None = None
     old: Predictions | None = None
-    new: Predictions | None = None
+    given: Predictions | None = None
+    order: Positions | None = None
 
     def __repr__(self) -> str:
         name = f"task={self.task!r}, " if self.task else ""
+        start = f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
+        flips = f"negative_flips={count(self.pairs.negative)}"
+        if self.pairs.unasked is not None:
+            return f"{start}{flips}, unasked={count(self.pairs.unasked)})"
         return (
-            f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
-            f"new_accuracy={self.new_accuracy:.4f}, "
-            f"negative_flips={count(self.pairs.negative)}, "
+            f"{start}new_accuracy={self.new_accuracy:.4f}, {flips}, "
             f"positive_flips={count(self.pairs.positive)})"
         )
+
+    @cached_property
+    def new(self) -> Predictions | None:
+        """The new table in the order of `old`, where tables were compared."""
+        if self.given is None or self.order is None:
+            return self.given
+        return replace(self.given, rows=self.given.columns.take(self.order))
+
+    @property
+    def unasked(self) -> tuple[Hashable, ...]:
+        """Ids of the examples that the new model was not asked, with [run] score = "needed".
+
+        The old model has them wrong, so none is a negative flip. Measures that need the new
+        model's answers to them raise `ComparisonError`.
+        """
+        return () if self.pairs.unasked is None else self._ids(self.pairs.unasked)
 
     @property
     def n(self) -> int:
@@ -171,19 +194,20 @@ class FlipReport:
     def list_negative_flips(self, limit: int | None = None) -> tuple[Flip, ...]:
         """Return the negative flips with their answers, in order, the first `limit` of them."""
         examples: Mapping[Hashable, Example] = {}
-        for table in (self.old, self.new):
+        for table in (self.old, self.given):
             if table is not None and table.examples is not None:
                 examples = table.examples
         pairs = self.pairs
+        positions = np.flatnonzero(pairs.negative)[:limit]
         return tuple(
             Flip(
                 id=pairs.ids[position],
                 gold=pairs.gold[position],
                 old_answer=pairs.old_answers[position],
-                new_answer=pairs.new_answers[position],
+                new_answer=answer,
                 example=examples.get(pairs.ids[position]),
             )
-            for position in np.flatnonzero(pairs.negative)[:limit]
+            for position, answer in zip(positions, pairs.new_answers_at(positions), strict=True)
         )
 
     def _ids(self, mask: Mask) -> tuple[Hashable, ...]:
@@ -220,8 +244,8 @@ def compare(
                 f"{given}= was given although Predictions hold their own",
                 hint=f"leave {given}= out",
             )
-        pairs, new = align_tables(old, new)
-        return FlipReport(pairs, task=old.task or new.task, old=old, new=new)
+        pairs, order = align_tables(old, new)
+        return FlipReport(pairs, task=old.task or new.task, old=old, given=new, order=order)
     if gold is None and kinds["old"] == kinds["new"]:
         raise ComparisonError(
             "answers without gold answers cannot be judged",

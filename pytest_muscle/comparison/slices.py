@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from pytest_muscle.comparison.intervals import clopper_pearson
 from pytest_muscle.comparison.report import FlipReport
@@ -32,27 +34,36 @@ class SliceFlips:
         return self.negative_flips / self.n
 
 
-def slice_flips(report: FlipReport, values: Mapping[Hashable, str]) -> list[SliceFlips]:
+def slice_flips(
+    report: FlipReport, values: Mapping[Hashable, str] | Iterable[str]
+) -> list[SliceFlips]:
     """Return the negative flips of each group, the highest rate first, equals by name.
 
     Args:
         report: The comparison of all examples.
-        values: The group of each example, by id.
+        values: The group of each example: by id, or one after the other in the report's order.
 
     Raises:
         ComparisonError: If an example has no group.
     """
-    sizes: dict[str, int] = {}
-    flips: dict[str, int] = {}
-    flipped = set(report.negative_flips)
+    in_order = _by_id(report, values) if isinstance(values, Mapping) else values
+    numbers: dict[str, int] = {}
+    groups = np.fromiter((numbers.setdefault(value, len(numbers)) for value in in_order), np.intp)
+    if len(groups) != report.n:
+        raise ComparisonError(
+            f"{report.n} examples and {len(groups)} values to slice by", where=report.task
+        )
+    sizes = np.bincount(groups).tolist()
+    flips = np.bincount(groups[report.pairs.negative], minlength=len(sizes)).tolist()
+    slices = [
+        SliceFlips(value, n, flipped, clopper_pearson(flipped, n, 0.95))
+        for value, n, flipped in zip(numbers, sizes, flips, strict=True)
+    ]
+    return sorted(slices, key=lambda group: (-group.negative_flip_rate, group.value))
+
+
+def _by_id(report: FlipReport, values: Mapping[Hashable, str]) -> Iterator[str]:
     for id_ in report.pairs.ids:
         if id_ not in values:
             raise ComparisonError(f"example {id_!r} has no value to slice by", where=report.task)
-        value = values[id_]
-        sizes[value] = sizes.get(value, 0) + 1
-        flips[value] = flips.get(value, 0) + (id_ in flipped)
-    slices = [
-        SliceFlips(value, n, flips[value], clopper_pearson(flips[value], n, 0.95))
-        for value, n in sizes.items()
-    ]
-    return sorted(slices, key=lambda group: (-group.negative_flip_rate, group.value))
+        yield values[id_]

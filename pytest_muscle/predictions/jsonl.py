@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_muscle.atomic import write_texts
 from pytest_muscle.errors import PredictionsError
+from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
 
 MANIFEST_FORMAT = 1
 
 
-def write_table(path: Path, rows: Sequence[Prediction], about: Mapping[str, Any]) -> None:
+def write_table(
+    path: Path,
+    rows: Sequence[Prediction],
+    about: Mapping[str, Any],
+    unasked: Sequence[Hashable] = (),
+) -> None:
     """Write rows to `path` and a manifest to `path` + `.manifest.json`.
 
     Args:
         path: The table's file.
         rows: The predictions.
         about: `task`, `model` and `facts`, for the manifest.
+        unasked: Ids of the examples that were not asked; each gets a line that says so.
 
     Raises:
         PredictionsError: If a row would not come back as it is, or the files cannot be written.
     """
-    text = "".join(f"{_line(row, path)}\n" for row in rows)
+    records = chain(map(_record, rows), ({"id": id_, "asked": False} for id_ in unasked))
+    text = "".join(f"{_line(record, path)}\n" for record in records)
     manifest = {
         "format": MANIFEST_FORMAT,
-        "n": len(rows),
+        "n": len(rows) + len(unasked),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         **about,
         "facts": dict(about["facts"]),
@@ -50,8 +60,8 @@ def write_table(path: Path, rows: Sequence[Prediction], about: Mapping[str, Any]
         ) from error
 
 
-def _line(row: Prediction, path: Path) -> str:
-    record = {
+def _record(row: Prediction) -> dict[str, Any]:
+    return {
         "id": row.id,
         "answer": row.answer,
         "gold": row.gold,
@@ -60,20 +70,24 @@ def _line(row: Prediction, path: Path) -> str:
         "loglikelihoods": _numbers(row.loglikelihoods),
         "digest": row.digest,
     }
+
+
+def _line(record: dict[str, Any], path: Path) -> str:
     try:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=_scalar)
         line.encode()
         back = json.loads(line)
-        changed = [key for key in ("id", "answer", "gold") if back[key] != record[key]]
+        changed = [key for key in ("id", "answer", "gold") if back.get(key) != record.get(key)]
     except (TypeError, ValueError, RecursionError) as error:
         raise PredictionsError(
-            f"example {row.id!r} cannot be written as JSON: {error}",
+            f"example {record['id']!r} cannot be written as JSON: {error}",
             where=str(path),
             hint="ids and answers that are strings or finite numbers can be saved",
         ) from error
     if changed:
         raise PredictionsError(
-            f"the {changed[0]} of example {row.id!r} would be read back as {back[changed[0]]!r}",
+            f"the {changed[0]} of example {record['id']!r} would be read back as "
+            f"{back[changed[0]]!r}",
             where=str(path),
             hint="use what JSON knows: strings, numbers, lists, not tuples",
         )
@@ -93,30 +107,28 @@ def _scalar(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
-    """Read what `write_table` wrote.
+def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
+    """Read what `write_table` wrote, line by line.
 
     Returns:
-        The rows; `task`, `model` and `facts` of the manifest.
+        The rows; `task`, `model` and `facts` of the manifest, and `unasked`.
 
     Raises:
         PredictionsError: If a file is missing, a line is not a prediction, or the table is not
             the one that its manifest was written for; it names file and line.
     """
     manifest = _read_manifest(_manifest_path(path))
-    text = _read(path).replace("\r\n", "\n")
-    rows = tuple(
-        _read_row(line, f"{path}:{number}")
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip()
-    )
-    if manifest.get("n") != len(rows):
+    sha256 = hashlib.sha256()
+    unasked: list[Hashable] = []
+    rows = Columns.of(_read_rows(path, sha256.update, unasked))
+    count = len(rows) + len(unasked)
+    if manifest.get("n") != count:
         raise PredictionsError(
-            f"has {len(rows)} rows where its manifest counts {manifest.get('n')}",
+            f"has {count} rows where its manifest counts {manifest.get('n')}",
             where=str(path),
             hint="the file is cut short or was edited: record the predictions again",
         )
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = sha256.hexdigest()
     if manifest.get("sha256", digest) != digest:
         raise PredictionsError(
             "is not the table that its manifest was written for",
@@ -127,6 +139,7 @@ def read_table(path: Path) -> tuple[tuple[Prediction, ...], dict[str, Any]]:
         "task": manifest.get("task"),
         "model": manifest.get("model"),
         "facts": manifest.get("facts") or {},
+        "unasked": tuple(unasked),
     }
 
 
@@ -134,10 +147,21 @@ def _manifest_path(path: Path) -> Path:
     return path.with_name(path.name + ".manifest.json")
 
 
-def _read(path: Path) -> str:
+def _read_lines(path: Path, update: Callable[[bytes], object]) -> Iterator[str]:
+    """Yield a file's lines, and hand them to `update` as `write_table` wrote them.
+
+    An editor's or git's byte order mark and line ends make no difference.
+    """
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                if number == 0:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                if line.endswith(b"\r\n"):
+                    line = line[:-2] + b"\n"
+                update(line)
+                yield line.decode()
+    except (OSError, UnicodeDecodeError) as error:
         raise PredictionsError(
             f"cannot be read: {error}",
             where=str(path),
@@ -146,7 +170,7 @@ def _read(path: Path) -> str:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    text = _read(path)
+    text = "".join(_read_lines(path, len))
     try:
         manifest: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -163,9 +187,28 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_row(line: str, where: str) -> Prediction:
+def _read_rows(
+    path: Path, update: Callable[[bytes], object], unasked: list[Hashable]
+) -> Iterator[Prediction]:
+    """Yield a file's rows, and append to `unasked` the ids of the lines that say so."""
+    for number, line in enumerate(_read_lines(path, update), start=1):
+        if line.strip():
+            row = _read_row(line, f"{path}:{number}")
+            if isinstance(row, Prediction):
+                yield row
+            else:
+                unasked.append(row.id)
+
+
+class _Unasked(NamedTuple):
+    id: Hashable
+
+
+def _read_row(line: str, where: str) -> Prediction | _Unasked:
     try:
         record = json.loads(line)
+        if record.get("asked") is False:
+            return _Unasked(record["id"])
         loglikelihoods = record.get("loglikelihoods")
         return Prediction(
             id=record["id"],
@@ -178,7 +221,7 @@ def _read_row(line: str, where: str) -> Prediction:
                 if loglikelihoods is None
                 else tuple(float(value) for value in _expect(loglikelihoods, list))
             ),
-            digest=record.get("digest"),
+            digest=_expect(record.get("digest"), str | None),
         )
     except (
         ValueError,
@@ -195,14 +238,14 @@ def _read_row(line: str, where: str) -> Prediction:
         ) from error
 
 
-def _expect(value: Any, kind: type[Any]) -> Any:
+def _expect(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, found {value!r}")
+        raise TypeError(f"expected {getattr(kind, '__name__', kind)}, found {value!r}")
     return value
 
 
 def _finite(value: Any) -> float:
-    number = float(_expect(value, int | float))  # type: ignore[arg-type]
+    number = float(_expect(value, int | float))
     if not math.isfinite(number):
         raise ValueError(f"score {number}")
     return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_muscle.errors import PredictionsError
 
 if TYPE_CHECKING:
+    from pytest_muscle.predictions.columns import Columns
     from pytest_muscle.tasks.example import Example
+
+
+SCORE_ALL = 'set [run] score = "all"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """An ordered table of predictions, one row per example.
+    """An ordered table of predictions, one row per example that the model was asked.
 
     Iterating yields `Prediction`. Made by the plugin's fixtures, by `from_lists` from answers of
-    any origin, or by `load`.
+    any origin, or by `load`. Rows are stored by column and made when they are asked for.
 
     Attributes:
         rows: The predictions, in the order of the task's examples.
@@ -49,39 +53,32 @@ class Predictions:
         model: What answered, in words.
         facts: What else determines the answers (digests, revision, dtype, …), for the manifest.
         examples: The examples by id, where they are at hand: failures show their prompts.
+        unasked: Ids of the task's other examples, which the model was not asked because the old
+            model has them wrong ([run] score = "needed"): none of them can be a negative flip.
 
     Raises:
-        PredictionsError: If there is no row or an id stands twice.
+        PredictionsError: If there is no example or an id stands twice.
     """
 
-    rows: tuple[Prediction, ...] = field(repr=False)
+    rows: Sequence[Prediction] = field(repr=False)
     task: str | None = None
     model: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     examples: Mapping[Hashable, Example] | None = field(default=None, repr=False, compare=False)
+    unasked: tuple[Hashable, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if not self.rows:
+        from pytest_muscle.predictions.columns import Columns, check_ids
+
+        if not isinstance(self.rows, Columns):
+            object.__setattr__(self, "rows", Columns.of(self.rows, where=self.task))
+        if not self.rows and not self.unasked:
             raise PredictionsError(
                 "a table of predictions needs at least one row",
                 where=self.task,
                 hint="give it at least one example",
             )
-        seen: dict[Hashable, int] = {}
-        for number, row in enumerate(self.rows):
-            if not _is_id(row.id):
-                raise PredictionsError(
-                    f"{row.id!r} in row {number} is not an id",
-                    where=self.task,
-                    hint="ids are strings, numbers or tuples of them",
-                )
-            if row.id in seen:
-                raise PredictionsError(
-                    f"id {row.id!r} stands twice, in rows {seen[row.id]} and {number}",
-                    where=self.task,
-                    hint="ids name examples: give each example one of its own",
-                )
-            seen[row.id] = number
+        check_ids([*self.columns.ids, *self.unasked], where=self.task)
 
     def __iter__(self) -> Iterator[Prediction]:
         return iter(self.rows)
@@ -90,9 +87,25 @@ class Predictions:
         return len(self.rows)
 
     @property
+    def columns(self) -> Columns:
+        """The rows by column."""
+        return self.rows  # type: ignore[return-value]
+
+    @property
     def accuracy(self) -> float:
-        """Share of examples answered correctly, a fraction 0-1."""
-        return sum(row.correct for row in self.rows) / len(self.rows)
+        """Share of examples answered correctly, a fraction 0-1.
+
+        Raises:
+            PredictionsError: If it is not known, because the model was not asked all examples.
+        """
+        if self.unasked:
+            raise PredictionsError(
+                f"accuracy is not known: {len(self.unasked)} of {len(self) + len(self.unasked)} "
+                "examples were not asked",
+                where=self.task,
+                hint=SCORE_ALL,
+            )
+        return int(self.columns.correct.sum()) / len(self)
 
     @classmethod
     def from_lists(
@@ -116,26 +129,9 @@ class Predictions:
         Raises:
             PredictionsError: If the lists differ in length, are empty, or an id stands twice.
         """
-        columns = [[_plain(value) for value in column] for column in (ids, answers, gold)]
-        lengths = [len(column) for column in columns]
-        if len(set(lengths)) > 1:
-            raise PredictionsError(
-                f"{lengths[0]} ids, {lengths[1]} answers and {lengths[2]} gold answers",
-                where=task,
-                hint="give one answer and one gold answer for each id",
-            )
-        rows = tuple(
-            Prediction(
-                id=id_,
-                answer=answer,
-                gold=right,
-                correct=correct,
-                score=float(correct),
-            )
-            for id_, answer, right, correct in zip(
-                *columns, _agree(*columns, where=task), strict=True
-            )
-        )
+        from pytest_muscle.predictions.columns import Columns
+
+        rows = Columns.of_answers(ids, answers, gold, where=task)
         return cls(rows=rows, task=task, model=model)
 
     def save(self, path: str | Path) -> None:
@@ -150,9 +146,8 @@ class Predictions:
         """
         from pytest_muscle.predictions.jsonl import write_table
 
-        write_table(
-            Path(path), self.rows, {"task": self.task, "model": self.model, "facts": self.facts}
-        )
+        about = {"task": self.task, "model": self.model, "facts": self.facts}
+        write_table(Path(path), self.rows, about, self.unasked)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
@@ -169,30 +164,3 @@ class Predictions:
             return cls(rows=rows, **manifest)
         except PredictionsError as error:
             raise PredictionsError(error.problem, where=str(path), hint=error.hint) from error
-
-
-def _plain(value: Any) -> Any:
-    """Return a NumPy or torch scalar as Python's own, which is hashable and is JSON."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
-
-
-def _is_id(value: Any) -> bool:
-    try:
-        hash(value)
-        return value is not None and bool(value == value)
-    except (TypeError, ValueError):
-        return False
-
-
-def _agree(
-    ids: list[Any], answers: list[Any], gold: list[Any], *, where: str | None
-) -> Iterator[bool]:
-    for id_, answer, right in zip(ids, answers, gold, strict=True):
-        try:
-            yield bool(answer == right)
-        except Exception as error:
-            raise PredictionsError(
-                f"the answer to example {id_!r} cannot be compared with its gold answer: {error}",
-                where=where,
-                hint="give answers as texts, numbers or lists of them, not as arrays",
-            ) from error

@@ -77,8 +77,13 @@ def render_failure(
     newer = "new" if before is None else "compat"
     task = f"task {report.task!r}: " if report.task else ""
     sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
-    flips = _flips(report, newer, flips_shown)
-    return "\n\n".join([f"{task}{sentences}.", _table(report, checks, before), flips])
+    parts = [f"{task}{sentences}.", _table(report, checks, before)]
+    if report.pairs.unasked is not None:
+        parts.append(
+            f"{len(report.unasked)} of {report.n} examples, which the old model has wrong, were "
+            'not asked ([run] score = "needed").'
+        )
+    return "\n\n".join([*parts, _flips(report, newer, flips_shown)])
 
 
 def excerpt(text: str, width: int) -> str:
@@ -124,13 +129,17 @@ def _table(report: FlipReport, checks: Sequence[Check], before: FlipReport | Non
         verdict = passed if check.exceeded else "kept"
         value, interval = _value(check, decimals), _interval(check, decimals)
         rows.append([check.measure, value, interval, f"{limit}  {verdict}"])
-    accuracies = [("old", report.old_accuracy), ("new", report.new_accuracy)]
+    accuracies = [("old", percent(report.old_accuracy)), ("new", _accuracy(report))]
     if before is not None:
-        accuracies[1:] = [("new", before.new_accuracy), ("compat", report.new_accuracy)]
+        accuracies[1:] = [("new", _accuracy(before)), ("compat", _accuracy(report))]
     names, values = zip(*accuracies, strict=True)
-    rows.append([f"accuracy {' → '.join(names)}", " → ".join(map(percent, values)), "", ""])
+    rows.append([f"accuracy {' → '.join(names)}", " → ".join(values), "", ""])
     headers = ["measure", "value", "interval", "limit"]
     return tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def _accuracy(report: FlipReport) -> str:
+    return percent(report.new_accuracy) if report.pairs.unasked is None else "–"
 
 
 def _flips(report: FlipReport, newer: str, flips_shown: int | None) -> str:

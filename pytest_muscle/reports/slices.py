@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_muscle.reports.flips import shorten
@@ -43,10 +43,8 @@ def summarise_slices(task: Task, report: FlipReport) -> tuple[SliceSummary, ...]
 
     summaries = []
     for column in task.settings.slices:
-        values: dict[Hashable, str] = {
-            example.id: str(example.fields[column]) for example in task.eval
-        }
-        for group in slice_flips(report, values):
+        examples = task.eval_by_id.select(report.pairs.ids)
+        for group in slice_flips(report, (str(example.fields[column]) for example in examples)):
             rate = group.negative_flip_rate
             summaries.append(SliceSummary(column, group.value, group.n, rate, *group.interval))
     return tuple(summaries)

@@ -19,13 +19,15 @@ NARROWEST_TASK = 8
 NONE = "–"
 LEGEND = "NFR, PFR, inconsistent: % of all examples; under NFR its exact 95 % interval"
 LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
+LEGEND_NEEDED = '–: not known with [run] score = "needed"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSummary:
     """What one task's comparison came to, in plain values that travel between processes.
 
-    What is none was not compared; it may come from another process, see `merge`.
+    What is none was not compared, which another process may have done, see `merge`; or it is not
+    known, because the new model was asked only what the old one has right.
 
     Attributes:
         task: Name of the task.
@@ -121,19 +123,24 @@ def summarise(
     if report is not None:
         summary = dataclasses.replace(
             summary,
-            new_accuracy=report.new_accuracy,
             nfr=report.negative_flip_rate,
             nfr_interval=report.negative_flip_interval(),
-            pfr=report.positive_flip_rate,
-            inconsistency=report.inconsistency_rate,
         )
+        if report.pairs.unasked is None:
+            summary = dataclasses.replace(
+                summary,
+                new_accuracy=report.new_accuracy,
+                pfr=report.positive_flip_rate,
+                inconsistency=report.inconsistency_rate,
+            )
     if compat_report is not None:
         summary = dataclasses.replace(
             summary,
-            compat_accuracy=compat_report.new_accuracy,
             compat_nfr=compat_report.negative_flip_rate,
             compat_nfr_interval=compat_report.negative_flip_interval(),
         )
+        if compat_report.pairs.unasked is None:
+            summary = dataclasses.replace(summary, compat_accuracy=compat_report.new_accuracy)
     return summary
 
 
@@ -150,7 +157,10 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     if too_wide > 0:
         longest = max(NARROWEST_TASK, max(map(len, names)) - too_wide)
         table = _render(rows, [shorten(name, longest) for name in names])
-    return f"{table}\n{LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND}"
+    legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
+    if any(map(_is_partial, rows)):
+        legend.append(LEGEND_NEEDED)
+    return "\n".join([table, *legend])
 
 
 def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
@@ -197,6 +207,13 @@ def _percent(rate: float | None, decimals: int) -> str:
 
 def _has_compat(row: TaskSummary) -> bool:
     return row.compat_nfr is not None
+
+
+def _is_partial(row: TaskSummary) -> bool:
+    """Whether flips are known and the accuracy after them is not."""
+    return (row.nfr is not None and row.new_accuracy is None) or (
+        row.compat_nfr is not None and row.compat_accuracy is None
+    )
 
 
 def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:

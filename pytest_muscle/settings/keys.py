@@ -12,6 +12,7 @@ from pytest_muscle.settings.paths import local_path
 Kind = Literal["multiple_choice", "classification"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Score = Literal["all", "needed"]
 
 
 def _key(help_: str, default: Any = None, **limits: Any) -> Any:
@@ -161,6 +162,9 @@ class RunSettings:
     device: Device = _key("auto: CUDA if there is one, else MPS, else CPU", "auto")
     dtype: Dtype = _key("auto: bfloat16 where the device is fast at it", "auto")
     batch_tokens: int | Literal["auto"] = _key("Tokens per scoring batch", "auto", minimum=1)
+    score: Score = _key(
+        "all examples; needed: new and compat answer only what the old model has right", "all"
+    )
     cache: str = _key("Directory of trained adapters and digests", ".muscle_cache", filled=True)
 
 

@@ -102,22 +102,24 @@ class ChoiceRenderer:
                 where=row.where,
                 hint="give two or more",
             )
-        for option in options:
-            if not option.strip():
-                raise DataError(
-                    f"{self._where} gives an empty option",
-                    where=row.where,
-                    hint="a model cannot choose a text that is not there",
-                )
-            if options.count(option) > 1:
-                raise DataError(
-                    f"{self._where} gives the option {show(option)} twice",
-                    where=row.where,
-                    hint="a model cannot choose between equal options",
-                )
+        if not all(map(str.strip, options)):
+            raise DataError(
+                f"{self._where} gives an empty option",
+                where=row.where,
+                hint="a model cannot choose a text that is not there",
+            )
+        if len(set(options)) < len(options):
+            twice = next(option for option in options if options.count(option) > 1)
+            raise DataError(
+                f"{self._where} gives the option {show(twice)} twice",
+                where=row.where,
+                hint="a model cannot choose between equal options",
+            )
         return options
 
     def _option(self, item: Any, row: Row) -> str:
+        if type(item) is str:
+            return item
         plain = isinstance(item, str | int) or (isinstance(item, float) and math.isfinite(item))
         if not plain:
             raise DataError(

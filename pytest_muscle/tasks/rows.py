@@ -14,6 +14,9 @@ from pytest_muscle.settings.locations import DATASETS_PREFIX
 from pytest_muscle.settings.paths import local_path
 
 MAX_LINE = 16 * 1024 * 1024
+PARQUET_ROWS = 1024
+PARQUET_BUFFER = 256 * 1024
+"""Bytes of each column that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,7 @@ def read_jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                columns = json.loads(
-                    line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
-                )
+                columns = _DECODER.decode(line)
                 _check_text(line, columns)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"is not valid JSON: {error}", where=where) from error
@@ -115,6 +116,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON; write null")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
 def _check_text(line: str, columns: Any) -> None:
@@ -165,7 +169,7 @@ def _check_header(names: Sequence[str], where: str) -> None:
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
-    """Read Parquet with pyarrow, batch by batch."""
+    """Read Parquet with pyarrow in small batches, however large the file's row groups are."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -176,10 +180,10 @@ def read_parquet(path: Path) -> Iterator[Row]:
             hint="pip install 'pytest-muscle[parquet]'",
         ) from error
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER, pre_buffer=False)
         _check_header(file.schema_arrow.names, path.name)
         number = 0
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(PARQUET_ROWS):
             for columns in batch.to_pylist():
                 number += 1
                 yield Row(columns, f"{path.name}: row {number}")

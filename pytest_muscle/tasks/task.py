@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from pytest_muscle.digests import digest_json
+from pytest_muscle.digests import ListDigest
 from pytest_muscle.errors import ConfigurationError, DataError, ModelError
 from pytest_muscle.settings import GateSettings, Settings, TaskSettings
 from pytest_muscle.settings.table import join
 from pytest_muscle.tasks.choices import ChoiceRenderer
 from pytest_muscle.tasks.example import Example
+from pytest_muscle.tasks.examples import Examples, ExamplesById
 from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
 from pytest_muscle.tasks.rows import read_rows
 
@@ -56,40 +57,56 @@ class Task:
     def _where(self) -> str:
         return f"{self.file}: {join('tasks', self.name)}"
 
-    @cached_property
-    def eval(self) -> tuple[Example, ...]:
-        """The evaluation examples, in the data's order.
+    @property
+    def eval(self) -> Sequence[Example]:
+        """The evaluation examples, in the data's order; a long list of them is kept on disk.
 
         Raises:
             DataError: For a row that is not usable; it names file and line.
         """
-        return self._read(self.settings.eval, self.limit)
+        return self._evaluation[0]
 
-    @cached_property
-    def train(self) -> tuple[Example, ...]:
+    @property
+    def eval_by_id(self) -> ExamplesById:
+        """The evaluation examples by id."""
+        return self._evaluation[0].by_id
+
+    @property
+    def train(self) -> Sequence[Example]:
         """The training examples, in the data's order; empty where there is no train set.
 
         Raises:
             DataError: For a row that is not usable; it names file and line.
         """
-        return self._read(self.settings.train) if self.settings.train else ()
+        return self._training[0]
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of all that determines the evaluation: kind, metric, examples."""
-        return digest_json(
-            [
-                self.settings.kind,
-                self.settings.metric,
-                self.settings.delimiter,
-                [[example.id, example.digest] for example in self.eval],
-            ]
-        )
+        return self._evaluation[1]
 
-    @cached_property
+    @property
     def train_digest(self) -> str:
         """SHA-256 of the training examples in their order, delimiter included."""
-        return digest_json([self.settings.delimiter, [example.digest for example in self.train]])
+        return self._training[1]
+
+    @cached_property
+    def _evaluation(self) -> tuple[Examples, str]:
+        keys = self.settings
+        digest = ListDigest(keys.kind, keys.metric, keys.delimiter)
+        examples = self._read(
+            keys.eval, lambda example: digest.add([example.id, example.digest]), self.limit
+        )
+        return examples, digest.hexdigest()
+
+    @cached_property
+    def _training(self) -> tuple[Examples, str]:
+        digest = ListDigest(self.settings.delimiter)
+        data = self.settings.train
+        examples = (
+            self._read(data, lambda example: digest.add(example.digest)) if data else Examples(())
+        )
+        return examples, digest.hexdigest()
 
     def continuation(self, example: Example, option: int) -> str:
         """Return an option as it is appended to the prompt: with the delimiter before it.
@@ -134,22 +151,29 @@ class Task:
             )
         return chosen
 
-    def _read(self, data: str, limit: int | None = None) -> tuple[Example, ...]:
-        rows = islice(read_rows(data, self.root), limit)
-        return tuple(_with_unique_ids(self.renderer.examples(rows)))
+    def _read(
+        self, data: str, each: Callable[[Example], None], limit: int | None = None
+    ) -> Examples:
+        """Read, render and check all rows, and hand each example to `each`."""
 
+        def rendered() -> Iterator[Example]:
+            for example, _ in self.renderer.examples(islice(read_rows(data, self.root), limit)):
+                each(example)
+                yield example
 
-def _with_unique_ids(examples: Iterable[tuple[Example, str]]) -> Iterator[Example]:
-    places: dict[str, str] = {}
-    for example, where in examples:
-        if example.id in places:
+        examples = Examples(rendered())
+        repeated = examples.find_repeated()
+        if repeated is not None:
+            first, second = repeated
             raise DataError(
-                f"id {example.id!r} stands already at {places[example.id]}",
-                where=where,
+                f"id {examples[second].id!r} stands already at {self._place(data, first)}",
+                where=self._place(data, second),
                 hint="ids name examples: give each its own, or remove the duplicate row",
             )
-        places[example.id] = where
-        yield example
+        return examples
+
+    def _place(self, data: str, position: int) -> str:
+        return next(islice(read_rows(data, self.root), position, None)).where
 
 
 def build_tasks(settings: Settings) -> Mapping[str, Task]:

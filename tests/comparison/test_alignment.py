@@ -1,6 +1,7 @@
 """What is compared with what, and what is refused."""
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from pytest_muscle.comparison import compare
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Prediction, Predictions
+from pytest_muscle.predictions.columns import Columns
+from pytest_muscle.predictions.packed import Digests, Loglikelihoods, as_column
 
 
 def table(
@@ -43,6 +46,31 @@ def test_tables_in_another_order_are_aligned_by_id():
     assert report.positive_flips == ("c",)
     assert [row.id for row in report.new] == ["a", "b", "c"]
     assert [row.answer for row in report.new] == ["right", "y", "right"]
+
+
+def test_ids_of_equal_hash_are_not_taken_for_each_other():
+    ids = [-1, -2, 0, 2**61 - 1, "a", (1, "b")]
+    assert hash(-1) == hash(-2)
+    assert hash(0) == hash(2**61 - 1)
+    old = Predictions.from_lists(ids, list("abcdef"), list("abcdef"))
+    for turn in range(1, len(ids)):
+        order = [*range(turn, len(ids)), *range(turn)]
+        new = Predictions.from_lists(
+            [ids[i] for i in order], ["x"] * 6, ["abcdef"[i] for i in order]
+        )
+        assert compare(old, new).negative_flips == tuple(ids)
+        assert [row.id for row in compare(old, new).new] == ids
+    with pytest.raises(ComparisonError, match=r"1 id only in old: -2\n .*1 id only in new: -3"):
+        compare(
+            Predictions.from_lists([5, -2], [1, 1], [1, 1]),
+            Predictions.from_lists([-3, 5], [1, 1], [1, 1]),
+        )
+
+
+def test_ids_that_are_equal_name_one_example_whatever_their_type():
+    old = Predictions.from_lists([1, 2], "ab", "ab")
+    new = Predictions.from_lists([2.0, True], "xa", "ba")
+    assert compare(old, new).negative_flips == (2,)
 
 
 def test_mappings_are_aligned_by_id():
@@ -96,6 +124,17 @@ def test_different_questions_are_refused():
         compare(old, new)
 
 
+def test_digests_differ_by_their_text_in_any_order_of_rows():
+    digests = {"a": "a" * 64, "b": "b" * 64, "c": "c" * 64}
+    answers = {"a": "x", "b": "x", "c": "x"}
+    turned = dict(reversed(answers.items()))
+    assert compare(table(answers, digests=digests), table(turned, digests=digests)).n == 3
+    for other in ("d" * 64, "B" * 64, "b"):
+        new = table(turned, digests=digests | {"b": other})
+        with pytest.raises(ComparisonError, match=r"asked different questions for 1 id: 'b'"):
+            compare(table(answers, digests=digests), new)
+
+
 def test_a_digest_that_is_not_known_is_no_difference():
     old = table({"a": "x", "b": "x"}, digests={"a": "1"})
     new = table({"a": "x", "b": "x"}, digests={"b": "3"})
@@ -143,3 +182,41 @@ def test_text_against_numbers_is_refused_since_none_could_be_right(answers, gold
     with pytest.raises(ComparisonError, match="so none can be right"):
         compare(answers, answers, gold=gold)
     assert compare([0, "1"], [0, 1], gold=[0, "1"]).negative_flip_rate == 0.5
+
+
+@pytest.fixture(scope="module")
+def a_million() -> tuple[Predictions, Predictions, Predictions]:
+    """A table of four options, another one, and that one in another order."""
+    n = 1_000_000
+    drawn = np.random.default_rng(7)
+    digests = np.frombuffer(drawn.bytes(32 * n), np.uint8).reshape(n, 32)
+
+    def make(order: Any, part: int) -> Predictions:
+        gold, answers = as_column((order % 4).tolist()), as_column((order // part % 4).tolist())
+        correct = np.equal(gold, answers).astype(np.bool_)
+        known = np.ones(n, dtype=np.bool_)
+        columns = Columns(
+            as_column([f"example-{number}" for number in order.tolist()]),
+            answers,
+            gold,
+            correct,
+            correct.astype(np.float64),
+            Loglikelihoods(drawn.random(4 * n), np.arange(0, 4 * n + 1, 4), known),
+            Digests(known, digests[order]),
+        )
+        return Predictions(columns)
+
+    return make(np.arange(n), 3), make(np.arange(n), 5), make(drawn.permutation(n), 5)
+
+
+@pytest.mark.parametrize("order", ["equal", "shuffled"])
+def test_a_million_predictions_are_compared_in_less_than_a_second(a_million, order):
+    old, new = a_million[0], a_million[1 if order == "equal" else 2]
+    number = np.arange(1_000_000)
+    flips = (number % 4 == number // 3 % 4) & (number % 4 != number // 5 % 4)
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()  # the machine may have other work beside the test
+        assert compare(old, new).negative_flip_rate == flips.mean()
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1

@@ -28,6 +28,22 @@ def test_flips_are_counted_by_group_and_the_worst_stands_first():
     assert found[1].negative_flip_rate == pytest.approx(1 / 3)
 
 
+def test_groups_may_come_one_by_one_in_the_report_s_order():
+    groups = dict(zip("abcdef", ["x", "x", "y", "y", "z", "x"], strict=True))
+    assert slice_flips(_report(), iter(groups.values())) == slice_flips(_report(), groups)
+    for values in ("xxyyz", "xxyyzxx"):
+        with pytest.raises(ComparisonError, match=f"t: 6 examples and {len(values)} values"):
+            slice_flips(_report(), iter(values))
+
+
+def test_slices_need_no_answer_that_cannot_flip():
+    whole = _report()
+    asked = [row for row in whole.given if row.id in "abcd"]
+    needed = compare(whole.old, Predictions(asked, unasked=("f", "e")))
+    groups = dict(zip("abcdef", ["x", "x", "y", "y", "z", "x"], strict=True))
+    assert slice_flips(needed, groups) == slice_flips(whole, groups)
+
+
 def test_intervals_are_clopper_pearson():
     groups = dict.fromkeys("abcdef", "all")
     (group,) = slice_flips(_report(), groups)

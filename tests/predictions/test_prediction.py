@@ -187,6 +187,64 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         table().save(tmp_path / "t.jsonl")
 
 
+# --- a model that was not asked everything
+
+
+def partial(**about: Any) -> Predictions:
+    """A table of two rows, of a task with two more examples."""
+    return table(prediction(), prediction(id=7), unasked=("z", 8), **about)
+
+
+def test_a_table_says_what_was_not_asked_and_still_does_when_read_back(tmp_path):
+    partial(task="support").save(tmp_path / "t.jsonl")
+    found = Predictions.load(tmp_path / "t.jsonl")
+    assert found == partial(task="support")
+    assert found != table(*found.rows, task="support")
+    assert found.unasked == ("z", 8)
+    assert (len(found), [row.id for row in found]) == (2, ["a", 7])
+    lines = (tmp_path / "t.jsonl").read_text().splitlines()
+    assert lines[2:] == ['{"id": "z", "asked": false}', '{"id": 8, "asked": false}']
+
+
+def test_nothing_may_have_been_asked(tmp_path):
+    nothing = Predictions((), unasked=("a", "b"))
+    nothing.save(tmp_path / "t.jsonl")
+    assert Predictions.load(tmp_path / "t.jsonl") == nothing
+    assert list(nothing) == []
+
+
+def test_accuracy_is_not_known_where_not_all_was_asked():
+    with pytest.raises(PredictionsError) as caught:
+        _ = partial(task="support").accuracy
+    assert str(caught.value) == (
+        'support: accuracy is not known: 2 of 4 examples were not asked\n  set [run] score = "all"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("unasked", "expected"),
+    [
+        (("b", "a"), "id 'a' stands twice, in rows 0 and 2"),
+        (("b", "b"), "id 'b' stands twice, in rows 1 and 2"),
+        ((None,), "None in row 1 is not an id"),
+        (([],), "[] in row 1 is not an id"),
+    ],
+)
+def test_ids_that_were_not_asked_are_ids_of_their_own(unasked, expected):
+    with pytest.raises(PredictionsError) as caught:
+        table(unasked=unasked)
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_table_that_lost_what_was_not_asked_is_found(tmp_path):
+    partial().save(tmp_path / "t.jsonl")
+    whole = (tmp_path / "t.jsonl").read_text()
+    (tmp_path / "t.jsonl").write_text("".join(whole.splitlines(keepends=True)[:3]))
+    assert "has 3 rows where its manifest counts 4" in refusal(tmp_path / "t.jsonl")
+    (tmp_path / "t.jsonl").write_text(whole.replace('"id": 8, ', ""))
+    assert refusal(tmp_path / "t.jsonl").startswith(f"{tmp_path}/t.jsonl:4: is not a prediction")
+
+
 # --- damaged files
 
 
@@ -265,6 +323,7 @@ def test_a_duplicate_id_is_named_with_the_file(saved):
         {"loglikelihoods": 5},
         {"loglikelihoods": ["x"]},
         {"loglikelihoods": {"1": 2}},
+        {"digest": 7},
         {"id": ...},
         {"answer": ...},
         {"gold": ...},

@@ -93,6 +93,22 @@ def test_answers_without_examples_stand_as_python_writes_them():
     assert "prompt" not in render_failure(report, [check()])
 
 
+def test_what_was_not_asked_is_said_so():
+    old, new = tables()
+    old = dataclasses.replace(old, rows=(*old.rows[:2], new.rows[2]))
+    new = dataclasses.replace(new, rows=new.rows[:2], unasked=("e2",))
+    text = render_failure(compare(old, new), [check(value=2 / 3)])
+    assert "accuracy old → new  66.67 % → –" in text
+    assert (
+        "\n\n1 of 3 examples, which the old model has wrong, were not asked "
+        '([run] score = "needed").'
+        "\n\nnegative flips, old → new:\n"
+    ) in text
+    assert [line.split()[0] for line in text.splitlines()[-2:]] == ["e0", "e1"]
+    compat = render_failure(compare(old, new), [check()], before=compare(old, new))
+    assert "accuracy old → new → compat  66.67 % → – → –" in compat
+
+
 def test_no_flip_is_said_so():
     report = compare([0], [1], gold=[1])
     text = render_failure(report, [check()])

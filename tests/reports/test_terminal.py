@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_muscle.comparison import compare
+from pytest_muscle.comparison import FlipReport, compare
+from pytest_muscle.predictions import Predictions
 from pytest_muscle.reports.terminal import TaskSummary, render_summary, summarise
 
 
@@ -88,6 +89,31 @@ def test_the_table_without_compat():
     assert table.splitlines()[3].split() == [
         "support", "2691", "77.8→87.9", "3.60", "13.70", "3.61", "passed",
     ]  # fmt: skip
+
+
+def needed(new: list[int]) -> FlipReport:
+    """Old against new of ten examples; the old model has the last two wrong."""
+    old = Predictions.from_lists(range(10), [1] * 8 + [0] * 2, [1] * 10)
+    asked = Predictions.from_lists(range(8), new, [1] * 8)
+    return compare(old, dataclasses.replace(asked, unasked=(8, 9)))
+
+
+def test_what_is_not_known_is_a_dash():
+    new = needed([0, 0, 1, 1, 1, 1, 1, 1])
+    summary = summarise("t", new)
+    assert (summary.n, summary.nfr, summary.old_accuracy) == (10, 0.2, 0.8)
+    assert summary.nfr_interval == new.negative_flip_interval()
+    assert (summary.new_accuracy, summary.pfr, summary.inconsistency) == (None, None, None)
+    lines = render_summary([summary], 80).splitlines()
+    assert lines[3].split() == ["t", "10", "80.0→–", "20.00", "–", "–"]
+    assert lines[-1] == '–: not known with [run] score = "needed"'
+    both = summarise("t", new, needed([0, 1, 1, 1, 1, 1, 1, 1]))
+    assert (both.compat_nfr, both.compat_accuracy, both.nfr_change) == (0.1, None, -0.5)
+    lines = render_summary([both], 80).splitlines()
+    assert lines[4].split() == ["t", "10", "80.0→–", "20.00", "10.00", "−50", "%", "–"]
+    assert lines[5].split()[0] == "–"
+    assert lines[-1] == '–: not known with [run] score = "needed"'
+    assert "not known" not in render_summary([row()], 80)
 
 
 def test_a_task_without_compat_among_others():

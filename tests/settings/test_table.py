@@ -69,6 +69,7 @@ def test_batch_tokens_is_a_number_or_the_word_auto():
         (RunSettings, "device = 1", "run.device: expected 'auto' or 'cpu' or 'cuda' or 'mps'"),
         (RunSettings, 'device = "cdua"', "did you mean 'cuda'?"),
         (RunSettings, "cache = 1", "run.cache: expected a string, found 1"),
+        (RunSettings, 'score = "needd"', "run.score: expected 'all' or 'needed', found 'needd'"),
         (RunSettings, "batch_tokens = true", "run.batch_tokens: expected a whole number or 'auto'"),
         (RunSettings, "batch_tokens = 1.0", "found 1.0"),
         (RecipeSettings, "rank = true", "run.rank: expected a whole number, found True"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -170,6 +173,23 @@ def test_parquet_gives_lists_numbers_and_nothing_where_there_is_nothing(tmp_path
         Row({"q": "x", "options": ["a", "b"], "label": 1}, "a.parquet: row 1"),
         Row({"q": None, "options": ["c"], "label": 0}, "a.parquet: row 2"),
     ]
+
+
+def test_parquet_is_read_in_parts_however_large_its_row_groups(tmp_path):
+    import pyarrow.parquet
+
+    text = [f"{number} {random.Random(number).randbytes(200).hex()}" for number in range(50_000)]
+    write_parquet(tmp_path / "a.parquet", {"q": text})
+    assert pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 1
+    code = (
+        "import sys, pathlib, pyarrow; from pytest_muscle.tasks.rows import read_rows;"
+        "print(sum(1 for _ in read_rows('a.parquet', pathlib.Path(sys.argv[1]))),"
+        "pyarrow.default_memory_pool().max_memory())"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code, str(tmp_path)], text=True)
+    count, peak = map(int, found.split())
+    assert count == 50_000
+    assert peak < (tmp_path / "a.parquet").stat().st_size / 2
 
 
 def test_damaged_parquet_is_named(tmp_path):

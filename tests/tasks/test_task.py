@@ -62,7 +62,7 @@ def test_limit_takes_the_first_and_leaves_the_train_set_alone(tmp_path):
     task = make_task(tmp_path, limit=2, train="data.jsonl")
     assert [example.gold for example in task.eval] == [1, 0]
     assert len(task.train) == 3
-    assert make_task(tmp_path).train == ()
+    assert list(make_task(tmp_path).train) == []
 
 
 def test_the_same_data_as_csv_asks_the_same(tmp_path):
@@ -110,6 +110,13 @@ def test_duplicate_ids_are_named_with_both_lines(tmp_path):
     message = refusal(tmp_path, [row(id="a"), row(id="b"), row(id="a")])
     assert message.startswith("data.jsonl:3: id 'a' stands already at data.jsonl:1")
     assert "data.jsonl:2: id '1' stands already" in refusal(tmp_path, [row(id=1), row(id="1")])
+
+
+def test_a_duplicate_is_found_however_far_away(tmp_path):
+    rows = [row(id=number % 299) for number in range(300)]
+    message = refusal(tmp_path, rows)
+    assert message.startswith("data.jsonl:300: id '0' stands already at data.jsonl:1")
+    assert len(make_task(tmp_path, rows, limit=299).eval) == 299
 
 
 def test_duplicate_rows_are_duplicate_ids(tmp_path):
@@ -197,6 +204,22 @@ def test_a_digest_changes_with_all_that_is_asked_and_nothing_else(tmp_path):
         make_task(tmp_path, [*ROWS, row(id="x")]).digest,
     ]
     assert len({digest, *others}) == 8
+
+
+def test_digests_are_those_of_the_first_versions(tmp_path):
+    """Computed before examples were streamed; adapters and baselines are found by them."""
+    task = make_task(tmp_path, train="data.jsonl")
+    assert task.digest == "08210beed1359c5d12a07419e067f5d073026b341a5931cdfd8251c52dedad06"
+    assert task.train_digest == "7b1d7dcf46f12aeb5d94f15b212f67da06c3d787e51f42356bab1e9b24cb143e"
+    odd = make_task(tmp_path, [row(id='ä\u2028"\\')], delimiter="")
+    assert odd.digest == "cf724023abd675e0a95b84dc921ba16f45f94b55775afd867f6831c0731febdd"
+    none = make_task(tmp_path).train_digest
+    assert none == "d5736720f81ecb6b2eab212403f51c447d02c6017a81146d8250eb4842fefe1a"
+
+
+def test_an_example_is_found_by_its_id(tmp_path):
+    task = make_task(tmp_path, [row(id="a"), row(id="b", label=0)])
+    assert task.eval_by_id["b"] == task.eval[1]
 
 
 def test_an_example_s_digest_is_that_of_prompt_options_and_gold():

@@ -212,6 +212,13 @@ def test_one_expression_keeps_its_value_all_else_is_text(source, expected):
     assert evaluate(source, **row) == expected
 
 
+def test_a_word_of_jinja2_is_no_column():
+    assert evaluate("{{ true }}", true="x") is True
+    assert evaluate("{{ none }}", none="x") is None
+    assert evaluate("{{ range }}", range="x") == "x"
+    assert evaluate("{{ a.upper() }}", a="x") == "X"
+
+
 def test_an_expression_over_a_missing_column_suggests_the_nearest():
     with pytest.raises(DataError, match="there is no column 'lable'") as caught:
         evaluate("{{ lable }}", label=1)
