@@ -62,7 +62,7 @@ class FileDigests:
     """
 
     def __init__(self, store: Path) -> None:
-        self._notebook = Notebook(store, _is_digest)
+        self._notebook = Notebook(store, is_digest)
 
     def of(self, paths: Iterable[Path], root: Path) -> str:
         """Return one digest of the files' names (relative to `root`) and contents."""
@@ -90,5 +90,6 @@ def _wait_for_the_clock(stat: os.stat_result) -> None:
         time.sleep(TICK - age)
 
 
-def _is_digest(value: Any) -> bool:
+def is_digest(value: Any) -> bool:
+    """Return whether a value is a digest: 64 hexadecimal digits."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from pytest_muscle.digests import digest_json
 from pytest_muscle.errors import ConfigurationError, DataError, ModelError
@@ -16,6 +17,7 @@ from pytest_muscle.settings import GateSettings, Settings, TaskSettings
 from pytest_muscle.settings.table import join
 from pytest_muscle.tasks.choices import ChoiceRenderer
 from pytest_muscle.tasks.example import Example
+from pytest_muscle.tasks.memory import DigestMemory
 from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
 from pytest_muscle.tasks.rows import read_rows
 
@@ -30,6 +32,7 @@ class Task:
         root: The directory that its data's paths are relative to.
         file: Name of the configuration file, for errors.
         limit: Only the first so many evaluation examples, or all.
+        memory: Where digests of the data are remembered; none reads the data each time.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Task:
     root: Path = field(repr=False)
     file: str
     limit: int | None = None
+    memory: DigestMemory | None = field(default=None, repr=False, compare=False)
 
     @property
     def gate(self) -> GateSettings:
@@ -76,7 +80,32 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that determines the evaluation: kind, metric, examples."""
+        """SHA-256 of all that determines the evaluation: kind, metric, examples.
+
+        Data that have not changed since it was remembered are not read.
+
+        Raises:
+            DataError: For a row that is not usable; it names file and line.
+        """
+        return self._recall("eval", self._digest_eval)
+
+    @cached_property
+    def train_digest(self) -> str:
+        """SHA-256 of the training examples in their order, delimiter included.
+
+        Data that have not changed since it was remembered are not read.
+
+        Raises:
+            DataError: For a row that is not usable; it names file and line.
+        """
+        return self._recall("train", self._digest_train)
+
+    def _recall(self, part: Literal["eval", "train"], compute: Callable[[], str]) -> str:
+        if self.memory is None or part in vars(self):  # read before, maybe from another file
+            return compute()
+        return self.memory.recall(self, part, compute)
+
+    def _digest_eval(self) -> str:
         return digest_json(
             [
                 self.settings.kind,
@@ -86,9 +115,7 @@ class Task:
             ]
         )
 
-    @cached_property
-    def train_digest(self) -> str:
-        """SHA-256 of the training examples in their order, delimiter included."""
+    def _digest_train(self) -> str:
         return digest_json([self.settings.delimiter, [example.digest for example in self.train]])
 
     def continuation(self, example: Example, option: int) -> str:
@@ -152,8 +179,13 @@ def _with_unique_ids(examples: Iterable[tuple[Example, str]]) -> Iterator[Exampl
         yield example
 
 
-def build_tasks(settings: Settings) -> Mapping[str, Task]:
-    """Return the tasks of muscle.toml by name; their data is read on first use."""
+def build_tasks(settings: Settings, memory: DigestMemory | None = None) -> Mapping[str, Task]:
+    """Return the tasks of muscle.toml by name; their data is read on first use.
+
+    Args:
+        settings: What the user configured.
+        memory: Where digests of the data are remembered, if anywhere.
+    """
     return {
         name: Task(
             name=name,
@@ -161,6 +193,7 @@ def build_tasks(settings: Settings) -> Mapping[str, Task]:
             root=settings.root,
             file=settings.path.name,
             limit=settings.limit,
+            memory=memory,
         )
         for name, table in settings.tasks.items()
     }

@@ -1,0 +1,33 @@
+"""Examples by id, for those who show a few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cached_property
+
+from pytest_muscle.tasks.example import Example
+from pytest_muscle.tasks.task import Task
+
+
+class ExamplesById(Mapping[Hashable, Example]):
+    """A task's evaluation examples by id; their data are read when the first one is asked for.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    @cached_property
+    def _examples(self) -> dict[Hashable, Example]:
+        return {example.id: example for example in self._task.eval}
+
+    def __getitem__(self, id_: Hashable) -> Example:
+        return self._examples[id_]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._examples)
+
+    def __len__(self) -> int:
+        return len(self._examples)
