@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_muscle.digests import FileDigests, digest_json, is_digest
+from pytest_muscle.errors import DataError
 from pytest_muscle.libraries import library_versions
 from pytest_muscle.notebook import Notebook
 from pytest_muscle.settings.locations import DATASETS_PREFIX
@@ -38,6 +39,7 @@ class DigestMemory:
     def __init__(self, store: Path, files: FileDigests) -> None:
         self._notebook = Notebook(store, is_digest, most=1000)
         self._files = files
+        self._recalled: dict[tuple[str, str], str] = {}
 
     def recall(self, task: Task, part: Literal["eval", "train"], compute: Callable[[], str]) -> str:
         """Return the digest of a task's examples: remembered, or computed now.
@@ -55,11 +57,26 @@ class DigestMemory:
             return compute()
         known = self._notebook.read().get(key)
         if known is not None:
+            self._recalled[task.name, part] = key
             return str(known)
         digest = compute()
         if self._key(task, part) == key:  # the file is still the one that was read
             self._notebook.write({key: digest})
         return digest
+
+    def check(self, task: Task, part: Literal["eval", "train"]) -> None:
+        """Check that examples just read are those whose digest was recalled, if one was.
+
+        Raises:
+            DataError: If the data have changed in between.
+        """
+        recalled = self._recalled.get((task.name, part))
+        if recalled is not None and self._key(task, part) != recalled:
+            raise DataError(
+                "changed while it was in use",
+                where=str(getattr(task.settings, part)),
+                hint="run again, now that it is finished",
+            )
 
     def _key(self, task: Task, part: Literal["eval", "train"]) -> str | None:
         data: str | None = getattr(task.settings, part)

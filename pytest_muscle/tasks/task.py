@@ -67,7 +67,9 @@ class Task:
         Raises:
             DataError: For a row that is not usable; it names file and line.
         """
-        return self._read(self.settings.eval, self.limit)
+        examples = self._read(self.settings.eval, self.limit)
+        self._check_memory("eval")
+        return examples
 
     @cached_property
     def train(self) -> tuple[Example, ...]:
@@ -76,7 +78,9 @@ class Task:
         Raises:
             DataError: For a row that is not usable; it names file and line.
         """
-        return self._read(self.settings.train) if self.settings.train else ()
+        examples = self._read(self.settings.train) if self.settings.train else ()
+        self._check_memory("train")
+        return examples
 
     @cached_property
     def digest(self) -> str:
@@ -104,6 +108,10 @@ class Task:
         if self.memory is None or part in vars(self):  # read before, maybe from another file
             return compute()
         return self.memory.recall(self, part, compute)
+
+    def _check_memory(self, part: Literal["eval", "train"]) -> None:
+        if self.memory is not None:
+            self.memory.check(self, part)
 
     def _digest_eval(self) -> str:
         return digest_json(

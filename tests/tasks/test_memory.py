@@ -191,6 +191,17 @@ def test_what_was_read_before_the_file_changed_is_not_remembered_as_the_file_s(m
     assert make().digest == replace(make(), memory=None).digest
 
 
+@pytest.mark.parametrize("part", ["eval", "train"])
+def test_data_that_change_after_their_digest_was_recalled_are_refused(make, data, part):
+    """Else answers to the new questions would be stored as answers to the old ones."""
+    for known in (make(), make()):
+        _ = known.digest, known.train_digest
+    write(data, f"{part}.jsonl", ROWS[:1])
+
+    with pytest.raises(DataError, match=rf"{part}.jsonl: changed while it was in use"):
+        _ = getattr(known, part)
+
+
 def test_what_a_data_set_holds_cannot_be_seen_from_outside(make, reads):
     keys = {"eval": "datasets:someone/sky#test"}
 
