@@ -75,6 +75,33 @@ class ModelSpec:
         return None if self.path else hub_commit(self.name, self.revision, self.where)
 
 
+@dataclass(frozen=True)
+class TaskModelSpec:
+    """A base model with the adapter for a task, or without one.
+
+    Attributes:
+        base: The base model.
+        adapter: Directory of the adapter, or none.
+    """
+
+    base: ModelSpec
+    adapter: Path | None = None
+
+    def describe(self) -> str:
+        """Return what it is in a few words."""
+        name = self.base.describe()
+        return f"{name} + {self.adapter.name}" if self.adapter else name
+
+    def facts(self, digests: FileDigests) -> dict[str, Any]:
+        """Return what determines the model's answers.
+
+        Raises:
+            ModelError: If a hub id's commit cannot be found out.
+        """
+        adapter = adapter_facts(self.adapter, digests) if self.adapter else None
+        return {"base": self.base.facts(digests), "adapter": adapter}
+
+
 def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
     """Return the spec of a configured model; nothing is loaded or looked up."""
     tokenizer = settings.tokenizer

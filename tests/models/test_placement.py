@@ -69,8 +69,7 @@ def test_a_model_that_loads_needs_the_device_that_is_there(store, machine):
 def test_what_is_remembered_is_corrected_when_a_model_loads(store, machine, capfd):
     machine(cuda=True)
     placing(store).resolve()
-    machine(cuda=False)
-    here = Placing(RunSettings(device="auto", dtype="float32"), store, Progress())
+    asked = machine(cuda=False)
     wrong = Placing(RunSettings(), store, Progress())
     assert wrong.expected() == Placement("cuda", "bfloat16")
 
@@ -81,7 +80,11 @@ def test_what_is_remembered_is_corrected_when_a_model_loads(store, machine, capf
     assert placing(store).expected() == found
     message = f"models run on cpu in {found.dtype} now, no longer on cuda in bfloat16"
     assert capfd.readouterr().err == f"\nmuscle: {message}\n"
-    here.resolve()
+
+    asked.clear()
+    assert wrong.resolve() == found
+    assert asked == []
+    Placing(RunSettings(), store, Progress()).resolve()
     assert capfd.readouterr().err == ""
 
 
