@@ -52,6 +52,8 @@ class ModelSpec:
             ModelError: If a hub id's commit cannot be found out.
         """
         own = self._own_facts(digests)
+        if self.trust_remote_code:
+            own["trust_remote_code"] = True
         if self.tokenizer is None:
             return own
         directory = Path(self.tokenizer)

@@ -124,6 +124,13 @@ def test_a_whole_commit_is_not_looked_up(digests, monkeypatch):
     assert spec.facts(digests) == {"hub": "someone/model", "commit": commit}
 
 
+def test_facts_say_whether_the_model_s_own_code_runs(directory, digests):
+    plain = ModelSpec("model", "directory", directory)
+    with_code = ModelSpec("model", "directory", directory, trust_remote_code=True)
+
+    assert with_code.facts(digests) == plain.facts(digests) | {"trust_remote_code": True}
+
+
 def test_a_task_model_is_its_base_and_its_adapter(directory, adapter, digests):
     base = ModelSpec("model", "directory", directory)
     plain, adapted = TaskModelSpec(base), TaskModelSpec(base, adapter)
