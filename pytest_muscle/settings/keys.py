@@ -161,7 +161,7 @@ class RunSettings:
     device: Device = _key("auto: CUDA if there is one, else MPS, else CPU", "auto")
     dtype: Dtype = _key("auto: bfloat16 where the device is fast at it", "auto")
     batch_tokens: int | Literal["auto"] = _key("Tokens per scoring batch", "auto", minimum=1)
-    cache: str = _key("Directory of trained adapters and digests", ".muscle_cache", filled=True)
+    cache: str = _key("Directory of trained adapters and predictions", ".muscle_cache", filled=True)
 
 
 @dataclass(frozen=True, kw_only=True)
