@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from pytest_muscle.notebook import Notebook
+
+TICK = 0.02
+"""Seconds after which a file that changes again gets another time on a local file system."""
 
 
 def canonical_json(value: Any) -> str:
@@ -87,39 +93,34 @@ class FileDigests:
     """
 
     def __init__(self, store: Path) -> None:
-        self._store = store
+        self._notebook = Notebook(store, is_digest)
 
     def of(self, paths: Iterable[Path], root: Path) -> str:
         """Return one digest of the files' names (relative to `root`) and contents."""
-        known = self._read()
-        before = dict(known)
+        known = self._notebook.read()
+        found = {}
+        places = []
         parts = {}
         for path in sorted(paths):
             stat = path.stat()
             place = f"{path.resolve()}:"
             key = f"{place}{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
             if key not in known:
-                known = {old: value for old, value in known.items() if not old.startswith(place)}
-                known[key] = digest_file(path)
+                _wait_for_the_clock(stat)
+                known[key] = found[key] = digest_file(path)
+                places.append(place)
             parts[path.relative_to(root).as_posix()] = known[key]
-        if known != before:
-            with suppress(OSError):  # a cache that cannot be written costs time, nothing else
-                self._write(known)
+        self._notebook.write(found, instead_of=places)
         return digest_json(parts)
 
-    def _read(self) -> dict[str, str]:
-        try:
-            known = json.loads(self._store.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        sound = isinstance(known, dict) and all(map(_is_digest, known.values()))
-        return known if sound else {}
 
-    def _write(self, known: dict[str, str]) -> None:
-        from pytest_muscle.atomic import write_text
-
-        write_text(self._store, json.dumps(known, indent=0, sort_keys=True))
+def _wait_for_the_clock(stat: os.stat_result) -> None:
+    """Wait until a file that was written just now would get another time if it changed again."""
+    age = time.time() - stat.st_ctime_ns / 1e9
+    if 0 <= age < TICK:
+        time.sleep(TICK - age)
 
 
-def _is_digest(value: Any) -> bool:
+def is_digest(value: Any) -> bool:
+    """Return whether a value is a digest: 64 hexadecimal digits."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

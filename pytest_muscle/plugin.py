@@ -52,7 +52,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--muscle-cache",
         dest="muscle_cache",
         metavar="DIR",
-        help="where trained adapters are kept (default: [run] cache, else .muscle_cache)",
+        help="where adapters and predictions are kept (default: [run] cache, else .muscle_cache)",
+    )
+    group.addoption(
+        "--muscle-cache-clear",
+        dest="muscle_cache_clear",
+        action="store_true",
+        default=False,
+        help="first remove all adapters and predictions from there",
     )
 
 
@@ -64,6 +71,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Clear the cache if that is asked for: once, before the header and before any worker."""
+    config = session.config
+    if config.getoption("muscle_cache_clear") and not hasattr(config, "workerinput"):
+        session_of(config).clear_cache()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
+from pytest_muscle.digests import digest_file, digest_json
 from pytest_muscle.errors import MuscleError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,3 +59,29 @@ def find(
             hint="name a function or a class as package.module:function",
         )
     return found  # type: ignore[no-any-return]
+
+
+def is_reference(name: str) -> bool:
+    """Return whether a name is the user's `package.module:function`, not one of ours."""
+    return ":" in name
+
+
+def source_digest(name: str) -> str | None:
+    """Return a digest of the files that a `package.module:function` stands in.
+
+    These are the module named and the one that defines the function, whole: it may call what
+    stands beside it.
+
+    Returns:
+        The digest, or none where a module has no file.
+    """
+    module, _, attribute = name.partition(":")
+    function = inspect.unwrap(getattr(importlib.import_module(module), attribute))
+    home = getattr(function, "__module__", None) or type(function).__module__
+    files: list[Any] = [
+        getattr(sys.modules.get(place), "__file__", None) for place in (module, home)
+    ]
+    try:
+        return None if None in files else digest_json([digest_file(Path(file)) for file in files])
+    except OSError:
+        return None

@@ -35,6 +35,7 @@ class MuscleSession:
         self._update: ModelUpdate | None = None
         self._outcomes: dict[str, dict[str, bool]] = {}
         self._of_workers: list[TaskSummary] = []
+        self._cleared: list[str] = []
         try:
             self.settings = _read_settings(config)
         except MuscleError as error:
@@ -87,7 +88,22 @@ class MuscleSession:
             return []
         from pytest_muscle.reports.header import describe_update
 
-        return describe_update(self.settings)
+        verbose = self._config.get_verbosity() > 0
+        return [*describe_update(self.settings, verbose=verbose), *self._cleared]
+
+    def clear_cache(self) -> None:
+        """Remove what is ours from the cache; the report header says how much that was.
+
+        Raises:
+            pytest.UsageError: If nothing is configured or the cache cannot be removed.
+        """
+        from pytest_muscle.housekeeping import clear_cache
+
+        try:
+            removed = clear_cache(self._settings().cache)
+        except (MuscleError, OSError) as error:
+            raise pytest.UsageError(f"--muscle-cache-clear: {error}") from error
+        self._cleared = [f"muscle: cache cleared: {removed.describe()}"]
 
     def record(self, task: str, nodeid: str, passed: bool) -> None:
         """Remember whether a test of a task passed."""

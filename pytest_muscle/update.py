@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -12,19 +13,23 @@ from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import ModelSettings, Settings
 from pytest_muscle.tasks import Task, build_tasks
+from pytest_muscle.tasks.lookup import ExamplesById
+from pytest_muscle.tasks.memory import DigestMemory
 
 if TYPE_CHECKING:
-    import torch
-
     from pytest_muscle.comparison import FlipReport
-    from pytest_muscle.models import BaseModel, LanguageModel
-    from pytest_muscle.tasks import Example
-    from pytest_muscle.tasks.examples import SomeExamples
+    from pytest_muscle.models import BaseModel, LanguageModel, ModelSpec
+    from pytest_muscle.models.placement import Placing
+    from pytest_muscle.models.spec import TaskModelSpec
+    from pytest_muscle.predictions.keys import PredictionKey
+    from pytest_muscle.predictions.question import Question
+    from pytest_muscle.predictions.store import PredictionStore
     from pytest_muscle.training.adapters import AdapterShop
-    from pytest_muscle.training.store import Adapter
+    from pytest_muscle.training.store import Adapter, AdapterKey
 
 Version = Literal["old", "new"]
 Side = Literal["old", "new", "compat"]
+VERSIONS: tuple[Version, Version] = ("old", "new")
 T = TypeVar("T")
 
 
@@ -38,7 +43,9 @@ class ModelUpdate:
 
     def __init__(self, settings: Settings, progress: Progress = SILENT) -> None:
         self.settings = settings
-        self.tasks: Mapping[str, Task] = build_tasks(settings)
+        self._digests = FileDigests(settings.cache / "digests.json")
+        memory = DigestMemory(settings.cache / "tasks.json", self._digests)
+        self.tasks: Mapping[str, Task] = build_tasks(settings, memory)
         self._progress = progress
         self._made: dict[tuple[Hashable, ...], Any] = {}
 
@@ -70,11 +77,10 @@ class ModelUpdate:
         Raises:
             ConfigurationError: If the version is not configured.
         """
-        settings = self._version(version)
-        adapter = self._given_adapter(
-            settings.adapter, settings.adapter_revision, f"{version}.adapter"
-        )
-        return self._language_model(version, adapter)
+        from pytest_muscle.training.given import version_adapter
+
+        self._version(version)
+        return self._language_model(version, version_adapter(self.settings, version))
 
     def task_adapter(self, version: Version, task: str) -> Adapter | None:
         """Return a version's adapter for a task: given, stored or trained now; or none.
@@ -168,14 +174,17 @@ class ModelUpdate:
         return settings
 
     @cached_property
-    def _device(self) -> torch.device:
-        from pytest_muscle.models.device import choose_device
+    def _placing(self) -> Placing:
+        from pytest_muscle.models.placement import Placing
 
-        return choose_device(self.settings.run.device)
+        store = self.settings.cache / "device.json"
+        return Placing(self.settings.run, store, self._progress)
 
     @cached_property
-    def _digests(self) -> FileDigests:
-        return FileDigests(self.settings.cache / "digests.json")
+    def _store(self) -> PredictionStore:
+        from pytest_muscle.predictions.store import PredictionStore
+
+        return PredictionStore(self.settings.cache / "predictions", self._progress)
 
     @cached_property
     def _shop(self) -> AdapterShop:
@@ -189,15 +198,28 @@ class ModelUpdate:
             progress=self._progress,
         )
 
-    def _make_base(self, version: Version) -> BaseModel:
-        from pytest_muscle.models import BaseModel, model_spec
-        from pytest_muscle.models.device import choose_dtype
+    def _spec(self, version: Version) -> ModelSpec:
+        """Return which model a version is; it takes no torch to know that."""
+        from pytest_muscle.models import model_spec
 
         settings = self._version(version)
         where = settings.flag or f"{self.settings.path.name}: {version}.model"
-        spec = model_spec(settings, self.settings.root, where)
-        dtype = choose_dtype(self.settings.run.dtype, self._device)
-        return BaseModel(spec, device=self._device, dtype=dtype)
+        return self._once(
+            ("spec", version), lambda: model_spec(settings, self.settings.root, where)
+        )
+
+    def _make_base(self, version: Version) -> BaseModel:
+        from pytest_muscle.models import BaseModel
+
+        spec = self._spec(version)
+        placement = self._placing.resolve()
+        import torch
+
+        return BaseModel(
+            spec,
+            device=torch.device(placement.device),
+            dtype=getattr(torch, placement.dtype),
+        )
 
     def _language_model(self, version: Version, adapter: Adapter | None) -> LanguageModel:
         from pytest_muscle.models import LanguageModel
@@ -209,38 +231,34 @@ class ModelUpdate:
             progress=self._progress,
         )
 
-    def _given_adapter(self, name: str | None, revision: str | None, key: str) -> Adapter | None:
-        """Return the adapter that a key names, fetched if need be, or none.
+    def _task_key(self, version: Version, task: Task) -> AdapterKey:
+        from pytest_muscle.training.keys import task_key
 
-        Args:
-            name: A directory or a hub id.
-            revision: Commit, branch or tag of a hub id, where a key has it.
-            key: Dotted key, for errors.
-        """
-        from pytest_muscle.models.spec import adapter_directory
-        from pytest_muscle.training.store import Adapter
+        base = self._spec(version).facts(self._digests)
+        return task_key(task, base, self.settings.adapter, version)
 
-        if name is None:
-            return None
-        where = f"{self.settings.path.name}: {key}"
-        path = adapter_directory(name, self.settings.root, revision, where)
-        return Adapter(path, "given")
+    def _given_adapter(self, version: Version, task: Task) -> Adapter | None:
+        from pytest_muscle.training.given import given_task_adapter
+
+        self._version(version)
+        return self._once(
+            ("given", version, task.name), lambda: given_task_adapter(self.settings, version, task)
+        )
+
+    def _is_trained(self, version: Version, task: Task) -> bool:
+        """Return whether a version's adapter for a task is one that is trained here."""
+        given = self._given_adapter(version, task)
+        return given is None and task.settings.train is not None
 
     def _make_task_adapter(self, version: Version, name: str) -> Adapter | None:
         task = self.task(name)
-        settings = self._version(version)
-        own: str | None = getattr(task.settings, f"{version}_adapter")
-        if own is not None and settings.flag is None:
-            given = self._given_adapter(own, None, f"tasks.{name}.{version}_adapter")
-        else:
-            given = self._given_adapter(
-                settings.adapter, settings.adapter_revision, f"{version}.adapter"
-            )
-        if given is not None or task.settings.train is None:
-            return given
+        if not self._is_trained(version, task):
+            return self._given_adapter(version, task)
         from pytest_muscle.training.adapters import task_adapter
 
         self._check_data(task)
+        if (stored := self._shop.find(self._task_key(version, task))) is not None:
+            return stored
         other: Version = "old" if version == "new" else "new"
         return task_adapter(
             self._shop,
@@ -252,19 +270,15 @@ class ModelUpdate:
         )
 
     def _make_compat_adapter(self, name: str) -> Adapter:
-        task = self.task(name)
-        compat = self.settings.compat
-        own = task.settings.compat_adapter
-        given = (
-            self._given_adapter(own, None, f"tasks.{name}.compat_adapter")
-            if own is not None
-            else self._given_adapter(compat.adapter, compat.adapter_revision, "compat.adapter")
-        )
-        if given is not None:
-            return given
         from pytest_muscle.training.adapters import check_vocabularies, compat_adapter
+        from pytest_muscle.training.given import given_compat_adapter
 
+        task = self.task(name)
+        if (given := given_compat_adapter(self.settings, task)) is not None:
+            return given
         self._check_data(task)
+        if (stored := self._stored_compat_adapter(task)) is not None:
+            return stored
         # Before two task adapters are trained for nothing.
         check_vocabularies(self.base("old"), self.base("new"), task)
         return compat_adapter(
@@ -272,44 +286,98 @@ class ModelUpdate:
             task,
             self.task_model("old", name),
             self.task_model("new", name),
-            compat,
+            self.settings.compat,
+        )
+
+    def _stored_compat_adapter(self, task: Task) -> Adapter | None:
+        """Return the stored compat adapter, or none where what it is made of is not there yet."""
+        from pytest_muscle.training.keys import compat_key
+
+        for version in VERSIONS:
+            key = self._task_key(version, task) if self._is_trained(version, task) else None
+            if key is not None and self._shop.store.find(key) is None:
+                return None
+        if self.task_adapter("new", task.name) is None:
+            return None
+        old, new = self._facts("old", task), self._facts("new", task)
+        return self._shop.find(compat_key(task, old, new, self.settings.compat))
+
+    def _task_model_spec(self, side: Side, task: Task) -> TaskModelSpec:
+        """Return which model solves a task; its adapter is trained now if it is missing."""
+        from pytest_muscle.models.spec import TaskModelSpec
+
+        if side == "compat":
+            return TaskModelSpec(self._spec("new"), self.compat_adapter(task.name).path)
+        adapter = self.task_adapter(side, task.name)
+        return TaskModelSpec(self._spec(side), adapter.path if adapter else None)
+
+    def _facts(self, side: Side, task: Task) -> dict[str, Any]:
+        """Return what determines a task model's answers, as it was when first asked."""
+        return self._once(
+            ("facts", side, task.name),
+            lambda: self._task_model_spec(side, task).facts(self._digests),
+        )
+
+    def _prediction_key(self, side: Side, question: Question) -> PredictionKey | None:
+        from pytest_muscle.predictions.keys import prediction_key
+
+        placement = self._placing.expected()
+        return prediction_key(
+            question,
+            side,
+            self._facts(side, question.task),
+            device=placement.device,
+            dtype=placement.dtype,
         )
 
     def _make_predictions(self, side: Side, name: str) -> Predictions:
-        from pytest_muscle.models import LoglikelihoodRequest
-        from pytest_muscle.predictions.judging import judge
-
         task = self.task(name)
         self._check_data(task)
-        asked, unasked = self._asked(side, task)
-        model = self.task_model(side, name)
-        requests = (
-            LoglikelihoodRequest(
-                example.prompt,
-                tuple(task.continuation(example, option) for option in range(len(example.options))),
+        question = self._question(side, task)
+        key = self._prediction_key(side, question)
+        table = None if key is None else self._store.find(key)
+        if table is None:
+            self._placing.resolve()  # a model will load: what was remembered must be true
+            key = self._prediction_key(side, question)
+            table = (
+                self._answer(side, question, {})
+                if key is None
+                else self._answer_once(key, side, question)
             )
-            for example in asked
-        )
-        description = f"{name}: {side} model answers"
-        scored = model.loglikelihoods(list(requests), description=description) if asked else ()
-        return Predictions(
-            rows=judge(task, asked, scored),
+        return replace(
+            table,
             task=name,
-            model=model.describe(),
-            facts={"task_digest": task.digest, "dtype": str(model.base.dtype)},
-            examples=task.eval_by_id,
-            unasked=unasked,
+            model=self._task_model_spec(side, task).describe(),
+            examples=ExamplesById(task),
         )
 
-    def _asked(
-        self, side: Side, task: Task
-    ) -> tuple[Sequence[Example] | SomeExamples, tuple[Hashable, ...]]:
-        """Return the examples that a model is asked, and the ids of those that it is not."""
+    def _question(self, side: Side, task: Task) -> Question:
+        """Return which of a task's examples a model is asked."""
+        from pytest_muscle.predictions.question import Question
+
         if side == "old" or self.settings.run.score == "all":
-            return task.eval, ()
-        old = self.predictions("old", task.name).columns
-        return task.eval_by_id.select(old.ids[old.correct].tolist()), tuple(old.ids[~old.correct])
+            return Question(task)
+        return Question.needed(task, self.predictions("old", task.name))
+
+    def _answer_once(self, key: PredictionKey, side: Side, question: Question) -> Predictions:
+        task = question.task
+        spec, facts = self._task_model_spec(side, task), self._facts(side, task)
+        return self._store.get(
+            key,
+            lambda about: self._answer(side, question, about),
+            unchanged=lambda: spec.facts(self._digests) == facts,
+        )
+
+    def _answer(self, side: Side, question: Question, facts: Mapping[str, Any]) -> Predictions:
+        from pytest_muscle.models.answering import answer
+
+        name = question.task.name
+        model = self.task_model(side, name)
+        return answer(model, question, facts, description=f"{name}: {side} model answers")
 
     def _check_data(self, task: Task) -> None:
-        """Read a task's data, so that a mistake in it shows before a model loads for it."""
-        self._once(("data", task.name), lambda: (task.eval, task.train))
+        """Read a task's data, so that a mistake in it shows before a model loads for it.
+
+        Data that were read before, and whose digests are remembered, are not read again.
+        """
+        self._once(("data", task.name), lambda: (task.digest, task.train_digest))

@@ -166,13 +166,15 @@ def write_tiny_project(directory: Path, models: Path) -> None:
 
 @pytest.fixture(scope="session")
 def trained_cache(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with all adapters of the tiny project, trained once for the session."""
+    """A cache with all adapters and predictions of the tiny project, made once for the session."""
     from pytest_muscle import ModelUpdate, read_settings
 
     directory = tmp_path_factory.mktemp("trained")
     write_tiny_project(directory, tiny_models)
     settings = read_settings(directory / "muscle.toml", invocation_dir=directory)
-    ModelUpdate(settings).flip_report("colours", "compat")
+    update = ModelUpdate(settings)
+    for side in ("old", "new", "compat"):
+        update.predictions(side, "colours")
     return directory / ".muscle_cache"
 
 
@@ -192,7 +194,7 @@ def tiny_project(
 
 @pytest.fixture
 def trained_project(tiny_project: pytest.Pytester, trained_cache: Path) -> pytest.Pytester:
-    """The tiny project with all its adapters in the cache."""
+    """The tiny project with all its adapters and predictions in the cache."""
     shutil.copytree(trained_cache, tiny_project.path / ".muscle_cache")
     return tiny_project
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,8 +186,28 @@ def test_a_digest_depends_on_names_not_on_the_place_or_the_order(model, tmp_path
     assert store.of(moved.iterdir(), moved) != expected
 
 
+def test_a_file_written_again_at_once_is_read_again(model, tmp_path, monkeypatch):
+    """Many file systems' clocks tick every few milliseconds: two writes may share a time."""
+    real = Path.stat
+
+    def coarse(path: Path, **options: bool) -> SimpleNamespace:
+        stat = real(path, **options)
+        values = {name: getattr(stat, name) for name in dir(stat) if name.startswith("st_")}
+        for name in ("st_mtime_ns", "st_ctime_ns"):
+            values[name] -= values[name] % 10_000_000
+        return SimpleNamespace(**values)
+
+    monkeypatch.setattr(Path, "stat", coarse)
+    store = tmp_path / "digests.json"
+    found = set()
+    for number in range(20):
+        (model / "model.safetensors").write_bytes(f"{number:08}".encode())
+        found.add(digest(model, store))
+    assert len(found) == 20
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b"7", None])
-def test_a_damaged_store_costs_time_and_nothing_else(model, tmp_path, content):
+def test_a_damaged_store_costs_time_and_nothing_else(model, tmp_path, reads, content):
     store = tmp_path / "digests.json"
     expected = digest(model, store)
     if content is None:  # JSON, but no digests
@@ -194,7 +215,9 @@ def test_a_damaged_store_costs_time_and_nothing_else(model, tmp_path, content):
         content = known.replace('"', "", 0).replace(known.split('": "')[1][:64], "5" * 3).encode()
     store.write_bytes(content)
     assert digest(model, store) == expected
+    reads.clear()
     assert digest(model, store) == expected
+    assert reads == []
 
 
 def test_a_store_that_cannot_be_written_costs_time_and_nothing_else(model, tmp_path, reads):

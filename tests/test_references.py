@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_muscle.errors import ConfigurationError, MuscleError
-from pytest_muscle.references import find
+from pytest_muscle.references import find, is_reference, source_digest
 
 OURS: dict[str, Callable[..., float]] = {"root": math.sqrt, "sine": math.sin}
 
@@ -85,3 +87,45 @@ def test_whatever_their_module_does_is_told_in_words(theirs, source, expected, r
 
 def test_what_is_no_function_is_refused():
     assert "the measure 'math:pi' is not a function" in refusal("math:pi")
+
+
+# --- where theirs comes from
+
+
+def test_a_source_s_digest_is_that_of_its_module_s_file(theirs):
+    """Whole: the function may call what stands beside it."""
+    path = theirs / "their_source.py"
+    path.write_text("def helper(x): return x\ndef double(x): return 2 * helper(x)\n")
+    look_up("their_source:double")
+    before = source_digest("their_source:double")
+    assert before == source_digest("their_source:double")
+
+    path.write_text("def helper(x): return -x\ndef double(x): return 2 * helper(x)\n")
+
+    assert source_digest("their_source:double") not in (before, None)
+
+
+def test_a_source_that_is_imported_from_elsewhere_counts_too(theirs):
+    (theirs / "their_front.py").write_text("from their_back import double\n")
+    back = theirs / "their_back.py"
+    back.write_text("def double(x): return 2 * x\n")
+    look_up("their_front:double")
+    before = source_digest("their_front:double")
+
+    back.write_text("def double(x): return x + x\n")
+
+    assert source_digest("their_front:double") not in (before, None)
+
+
+def test_a_source_that_is_out_of_sight(monkeypatch):
+    module = types.ModuleType("their_made_up")
+    exec("def double(x): return 2 * x", module.__dict__)
+    monkeypatch.setitem(sys.modules, "their_made_up", module)
+
+    assert source_digest("their_made_up:double") is None
+    assert source_digest("time:time") is None  # built into Python
+
+
+def test_a_reference_has_a_colon():
+    assert is_reference("package.module:function")
+    assert not is_reference("acc_norm")

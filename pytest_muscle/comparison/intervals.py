@@ -7,7 +7,8 @@ from numbers import Real
 from statistics import NormalDist
 from typing import Any
 
-# scipy.stats takes most of a second to import, so each function that needs it imports it.
+# scipy.stats takes most of a second to import. What it computes here are quantiles and sums of
+# the binomial distribution, which scipy.special has; each function that needs it imports it.
 
 
 def check_confidence(confidence: Any) -> None:
@@ -29,11 +30,10 @@ def clopper_pearson(events: int, n: int, confidence: float = 0.95) -> tuple[floa
     Raises:
         ValueError: If `confidence` is not strictly between 0 and 1.
     """
-    from scipy import stats
-
     check_confidence(confidence)
-    interval = stats.binomtest(events, n).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
+    tail = (1 - confidence) / 2
+    low = _beta_quantile(tail, events, n - events + 1)
+    return low, _beta_quantile(1 - tail, events + 1, n - events)
 
 
 def clopper_pearson_upper(events: int, n: int, confidence: float) -> float:
@@ -42,11 +42,8 @@ def clopper_pearson_upper(events: int, n: int, confidence: float) -> float:
     Raises:
         ValueError: If `confidence` is not strictly between 0 and 1.
     """
-    from scipy import stats
-
     check_confidence(confidence)
-    test = stats.binomtest(events, n, alternative="less")
-    return float(test.proportion_ci(confidence, method="exact").high)
+    return _beta_quantile(confidence, events + 1, n - events)
 
 
 def bonett_price_upper(lost: int, gained: int, n: int, confidence: float) -> float:
@@ -75,8 +72,20 @@ def bonett_price_upper(lost: int, gained: int, n: int, confidence: float) -> flo
 
 def mcnemar(lost: int, gained: int) -> float:
     """Return the p-value of the exact two-sided McNemar test, 1.0 where nothing changed."""
-    if lost + gained == 0:
+    if lost == gained:
         return 1.0
-    from scipy import stats
+    from scipy.special import bdtr
 
-    return float(stats.binomtest(lost, lost + gained).pvalue)
+    # The binomial distribution at 1/2 is symmetric: both tails are alike.
+    return min(1.0, 2 * float(bdtr(min(lost, gained), lost + gained, 0.5)))
+
+
+def _beta_quantile(probability: float, a: int, b: int) -> float:
+    """Return the quantile of a beta distribution; of Beta(0, b) it is 0, of Beta(a, 0) it is 1."""
+    if a == 0:
+        return 0.0
+    if b == 0:
+        return 1.0
+    from scipy.special import betaincinv
+
+    return float(betaincinv(a, b, probability))

@@ -16,7 +16,7 @@ from pytest_muscle.models.loading import (
 )
 from pytest_muscle.models.memory import free_memory
 from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
-from pytest_muscle.models.spec import ModelSpec, check_adapter, first_line
+from pytest_muscle.models.spec import ModelSpec, TaskModelSpec, check_adapter, first_line
 from pytest_muscle.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -193,10 +193,14 @@ class LanguageModel:
         """
         return self.base.activate(self.adapter)
 
+    @property
+    def spec(self) -> TaskModelSpec:
+        """Which base model and which adapter."""
+        return TaskModelSpec(self.base.spec, self.adapter)
+
     def describe(self) -> str:
         """Return what it is in a few words."""
-        name = self.base.spec.describe()
-        return f"{name} + {self.adapter.name}" if self.adapter else name
+        return self.spec.describe()
 
     def loglikelihoods(
         self,

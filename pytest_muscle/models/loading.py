@@ -63,7 +63,10 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     with _quiet(), _explained(spec, "the tokenizer"):
         source = _source(spec)
         if spec.tokenizer is not None:
-            source = {"pretrained_model_name_or_path": spec.tokenizer}
+            source = {
+                "pretrained_model_name_or_path": spec.tokenizer,
+                "revision": spec.tokenizer_commit,
+            }
         tokenizer: Any = AutoTokenizer.from_pretrained(
             **source, trust_remote_code=spec.trust_remote_code
         )

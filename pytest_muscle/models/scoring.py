@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pytest_muscle.models.layouts import Layout
     from pytest_muscle.models.probe import Engine
 
-SCORING_VERSION = 2
-"""Goes up when the same model would give other log-likelihoods; part of stored tables' keys."""
-
 WINDOW = 4096
 """Requests that are read, sorted by length and scored together."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,8 @@ from pytest_muscle.settings import ModelSettings
 from pytest_muscle.settings.locations import is_path
 from pytest_muscle.settings.paths import local_path
 
-_WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py"}
+_WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken"}
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ class ModelSpec:
             ModelError: If a hub id's commit cannot be found out.
         """
         own = self._own_facts(digests)
+        if self.trust_remote_code:
+            own["trust_remote_code"] = True
         if self.tokenizer is None:
             return own
         directory = Path(self.tokenizer)
         if not directory.is_dir():
-            return {**own, "tokenizer": {"hub": self.tokenizer}}
+            tokenizer = {"hub": self.tokenizer, "commit": self.tokenizer_commit}
+            return {**own, "tokenizer": tokenizer}
         files = digests.of(_model_files(directory), directory)
         return {**own, "tokenizer": {"files": files}}
 
@@ -73,6 +78,44 @@ class ModelSpec:
             ModelError: If the hub cannot be reached and no copy is stored here.
         """
         return None if self.path else hub_commit(self.name, self.revision, self.where)
+
+    @cached_property
+    def tokenizer_commit(self) -> str | None:
+        """The commit of a tokenizer that is a hub id, looked up once as the model's is.
+
+        Raises:
+            ModelError: If the hub cannot be reached and no copy is stored here.
+        """
+        if self.tokenizer is None or Path(self.tokenizer).is_dir():
+            return None
+        return hub_commit(self.tokenizer, None, self.where, file="tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class TaskModelSpec:
+    """A base model with the adapter for a task, or without one.
+
+    Attributes:
+        base: The base model.
+        adapter: Directory of the adapter, or none.
+    """
+
+    base: ModelSpec
+    adapter: Path | None = None
+
+    def describe(self) -> str:
+        """Return what it is in a few words."""
+        name = self.base.describe()
+        return f"{name} + {self.adapter.name}" if self.adapter else name
+
+    def facts(self, digests: FileDigests) -> dict[str, Any]:
+        """Return what determines the model's answers.
+
+        Raises:
+            ModelError: If a hub id's commit cannot be found out.
+        """
+        adapter = adapter_facts(self.adapter, digests) if self.adapter else None
+        return {"base": self.base.facts(digests), "adapter": adapter}
 
 
 def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
@@ -100,16 +143,26 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
     )
 
 
-def hub_commit(name: str, revision: str | None, where: str | None) -> str:
-    """Return the commit that a hub id's revision means now.
+def hub_commit(
+    name: str, revision: str | None, where: str | None, *, file: str = "config.json"
+) -> str:
+    """Return the commit that a hub id's revision means now; a whole commit means itself.
+
+    Args:
+        name: The hub id.
+        revision: Commit, branch or tag.
+        where: File and key that named it, for errors.
+        file: A small file that the repository has.
 
     Raises:
         ModelError: If the hub cannot be reached and no copy is stored here.
     """
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return revision
     import huggingface_hub
 
     try:
-        config = huggingface_hub.hf_hub_download(name, "config.json", revision=revision)
+        path = huggingface_hub.hf_hub_download(name, file, revision=revision)
     except Exception as error:
         raise ModelError(
             f"{name!r} is no directory here and cannot be fetched from the hub: "
@@ -122,7 +175,7 @@ def hub_commit(name: str, revision: str | None, where: str | None) -> str:
                 else "check the name, the revision and the network; a path starts with ./"
             ),
         ) from error
-    return Path(config).parent.name
+    return Path(path).parent.name
 
 
 def adapter_directory(name: str, root: Path, revision: str | None, where: str) -> Path:

@@ -1,4 +1,4 @@
-"""What is under test, for pytest's report header; reads settings alone, so it costs nothing."""
+"""What is under test, for pytest's report header; reads no model and no data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from pytest_muscle.settings import Settings
 
 
-def describe_update(settings: Settings) -> list[str]:
-    """Return what is under test, a line each."""
+def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
+    """Return what is under test, a line each.
+
+    Args:
+        settings: What the user configured.
+        verbose: Whether to say how much the cache holds.
+    """
     lines = [f"muscle: {settings.path.name}, tasks: {', '.join(settings.tasks) or 'none'}"]
     for version, model in (("old", settings.old), ("new", settings.new)):
         if model is None:
@@ -21,5 +26,13 @@ def describe_update(settings: Settings) -> list[str]:
         adapter = f", adapter {model.adapter}" if model.adapter else ""
         lines.append(f"muscle: {version} = {name} ({kind}{adapter})")
     run = settings.run
-    lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}")
+    held = _held(settings) if verbose else ""
+    lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}{held}")
     return lines
+
+
+def _held(settings: Settings) -> str:
+    from pytest_muscle.housekeeping import cache_contents
+
+    contents = cache_contents(settings.cache)
+    return f" ({contents.describe()})" if contents.size else ""

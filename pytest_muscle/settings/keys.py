@@ -165,7 +165,7 @@ class RunSettings:
     score: Score = _key(
         "all examples; needed: new and compat answer only what the old model has right", "all"
     )
-    cache: str = _key("Directory of trained adapters and digests", ".muscle_cache", filled=True)
+    cache: str = _key("Directory of trained adapters and predictions", ".muscle_cache", filled=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from pytest_muscle.digests import ListDigest
 from pytest_muscle.errors import ConfigurationError, DataError, ModelError
@@ -17,6 +18,7 @@ from pytest_muscle.settings.table import join
 from pytest_muscle.tasks.choices import ChoiceRenderer
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.examples import Examples, ExamplesById
+from pytest_muscle.tasks.memory import DigestMemory
 from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
 from pytest_muscle.tasks.rows import read_rows
 
@@ -31,6 +33,7 @@ class Task:
         root: The directory that its data's paths are relative to.
         file: Name of the configuration file, for errors.
         limit: Only the first so many evaluation examples, or all.
+        memory: Where digests of the data are remembered; none reads the data each time.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Task:
     root: Path = field(repr=False)
     file: str
     limit: int | None = None
+    memory: DigestMemory | None = field(default=None, repr=False, compare=False)
 
     @property
     def gate(self) -> GateSettings:
@@ -80,15 +84,27 @@ class Task:
         """
         return self._training[0]
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that determines the evaluation: kind, metric, examples."""
-        return self._evaluation[1]
+        """SHA-256 of all that determines the evaluation: kind, metric, examples.
 
-    @property
+        Data that have not changed since it was remembered are not read.
+
+        Raises:
+            DataError: For a row that is not usable; it names file and line.
+        """
+        return self._recall("eval", lambda: self._evaluation[1])
+
+    @cached_property
     def train_digest(self) -> str:
-        """SHA-256 of the training examples in their order, delimiter included."""
-        return self._training[1]
+        """SHA-256 of the training examples in their order, delimiter included.
+
+        Data that have not changed since it was remembered are not read.
+
+        Raises:
+            DataError: For a row that is not usable; it names file and line.
+        """
+        return self._recall("train", lambda: self._training[1])
 
     @cached_property
     def _evaluation(self) -> tuple[Examples, str]:
@@ -97,6 +113,7 @@ class Task:
         examples = self._read(
             keys.eval, lambda example: digest.add([example.id, example.digest]), self.limit
         )
+        self._check_memory("eval")
         return examples, digest.hexdigest()
 
     @cached_property
@@ -106,7 +123,18 @@ class Task:
         examples = (
             self._read(data, lambda example: digest.add(example.digest)) if data else Examples(())
         )
+        self._check_memory("train")
         return examples, digest.hexdigest()
+
+    def _recall(self, part: Literal["eval", "train"], compute: Callable[[], str]) -> str:
+        read = {"eval": "_evaluation", "train": "_training"}[part]
+        if self.memory is None or read in vars(self):  # read before, maybe from another file
+            return compute()
+        return self.memory.recall(self, part, compute)
+
+    def _check_memory(self, part: Literal["eval", "train"]) -> None:
+        if self.memory is not None:
+            self.memory.check(self, part)
 
     def continuation(self, example: Example, option: int) -> str:
         """Return an option as it is appended to the prompt: with the delimiter before it.
@@ -176,8 +204,13 @@ class Task:
         return next(islice(read_rows(data, self.root), position, None)).where
 
 
-def build_tasks(settings: Settings) -> Mapping[str, Task]:
-    """Return the tasks of muscle.toml by name; their data is read on first use."""
+def build_tasks(settings: Settings, memory: DigestMemory | None = None) -> Mapping[str, Task]:
+    """Return the tasks of muscle.toml by name; their data is read on first use.
+
+    Args:
+        settings: What the user configured.
+        memory: Where digests of the data are remembered, if anywhere.
+    """
     return {
         name: Task(
             name=name,
@@ -185,6 +218,7 @@ def build_tasks(settings: Settings) -> Mapping[str, Task]:
             root=settings.root,
             file=settings.path.name,
             limit=settings.limit,
+            memory=memory,
         )
         for name, table in settings.tasks.items()
     }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,16 @@ from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import BaseModel, LanguageModel
 from pytest_muscle.models.loading import without_future_warnings
 from pytest_muscle.models.scoring import longest_sequence
-from pytest_muscle.models.spec import adapter_facts, adapter_rank, first_line
+from pytest_muscle.models.spec import adapter_rank, first_line
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import CompatSettings, RecipeSettings, TrainingSettings
 from pytest_muscle.tasks import Task
 from pytest_muscle.training.card import compat_card, task_card
 from pytest_muscle.training.fitting import Fit, fit_adapter
-from pytest_muscle.training.objectives import OBJECTIVES, find_objective
+from pytest_muscle.training.keys import compat_key, task_key
+from pytest_muscle.training.objectives import find_objective
 from pytest_muscle.training.sequences import split, training_sequences
 from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
-
-TRAINING_VERSION = 2
-"""Goes up when the same recipe would give another adapter; part of every fingerprint."""
-
-_NOT_MADE_OF = ("adapter", "adapter_revision", "rank")
-"""Keys of `[compat]` that do not make the adapter; the rank is that of its start."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,24 @@ class AdapterShop:
     allowed: bool
     progress: Progress
 
+    def find(self, key: AdapterKey) -> Adapter | None:
+        """Return the stored adapter of that key, or none where it may be trained now.
+
+        Raises:
+            TrainingError: If it is missing and training is not allowed.
+        """
+        stored = self.store.find(key)
+        if stored is None and not self.allowed:
+            path = self.store.path(key)
+            raise TrainingError(
+                f"the {key.role} adapter of task {key.task!r} is not stored, and --muscle-no-train "
+                "forbids training it",
+                where=str(path),
+                hint="run the same configuration without --muscle-no-train on a machine that may "
+                f"train, and bring its folder {path.parent.parent.name}/{path.parent.name} here",
+            )
+        return stored
+
     def get(self, key: AdapterKey, make: Callable[[Path], Mapping[str, Any]]) -> Adapter:
         """Return the adapter of that key: stored, or made now by one process.
 
@@ -56,17 +68,8 @@ class AdapterShop:
         Raises:
             TrainingError: If it is missing and training is not allowed.
         """
-        if (stored := self.store.find(key)) is not None:
+        if (stored := self.find(key)) is not None:
             return stored
-        if not self.allowed:
-            path = self.store.path(key)
-            raise TrainingError(
-                f"the {key.role} adapter of task {key.task!r} is not stored, and --muscle-no-train "
-                "forbids training it",
-                where=str(path),
-                hint="run the same configuration without --muscle-no-train on a machine that may "
-                f"train, and bring its folder {path.parent.parent.name}/{path.parent.name} here",
-            )
         with self.store.lock(key):
             if (stored := self.store.find(key)) is not None:
                 return stored
@@ -100,16 +103,7 @@ def task_adapter(
     Raises:
         TrainingError: If it cannot or must not be trained.
     """
-    key = AdapterKey(
-        task.name,
-        side,
-        {
-            "version": TRAINING_VERSION,
-            "base": base.spec.facts(shop.digests),
-            "data": task.train_digest,
-            "recipe": asdict(recipe),
-        },
-    )
+    key = task_key(task, base.spec.facts(shop.digests), recipe, side)
 
     def make(directory: Path) -> Mapping[str, Any]:
         from peft import LoraConfig, get_peft_model
@@ -173,21 +167,7 @@ def compat_adapter(
             where=f"{task.file}: tasks.{task.name}.train",
             hint="name a train set, or [new] adapter",
         )
-    made_of = asdict(recipe)
-    for name in _NOT_MADE_OF:
-        made_of.pop(name)
-    key = AdapterKey(
-        task.name,
-        "compat",
-        {
-            "version": TRAINING_VERSION,
-            "old": _task_model_facts(old, shop.digests),
-            "new": _task_model_facts(new, shop.digests),
-            "data": task.train_digest,
-            "recipe": made_of,
-            "strategy": _source(recipe.strategy),
-        },
-    )
+    key = compat_key(task, old.spec.facts(shop.digests), new.spec.facts(shop.digests), recipe)
     objective = find_objective(recipe.strategy, where=f"{task.file}: compat.strategy")
 
     def make(directory: Path) -> Mapping[str, Any]:
@@ -266,26 +246,9 @@ def _fit(
     )
 
 
-def _task_model_facts(model: LanguageModel, digests: FileDigests) -> dict[str, Any]:
-    return {
-        "base": model.base.spec.facts(digests),
-        "adapter": adapter_facts(model.adapter, digests) if model.adapter else None,
-    }
-
-
 def _modules(recipe: RecipeSettings) -> str | list[str]:
     modules = recipe.target_modules
     return modules if isinstance(modules, str) else list(modules)
-
-
-def _source(strategy: str) -> str | None:
-    """Return the source text of a strategy of the user's own; ours have TRAINING_VERSION."""
-    if strategy in OBJECTIVES:
-        return None
-    try:
-        return inspect.getsource(find_objective(strategy))
-    except (OSError, TypeError):
-        return None
 
 
 def _seed(seed: int) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from pytest_muscle.atomic import new_directory
-from pytest_muscle.digests import digest_json
+from pytest_muscle.cache import CacheKey, sole_maker
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
@@ -38,30 +36,8 @@ class Adapter:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class AdapterKey:
-    """What makes an adapter: the same key, the same adapter.
-
-    Attributes:
-        task: Name of the task; only for the directory's name.
-        role: What the adapter is: `old`, `new` or `compat`; only for the directory's name.
-        made_of: Models, adapters, data, recipe, code version, as JSON values.
-    """
-
-    task: str
-    role: str
-    made_of: Mapping[str, Any]
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what makes the adapter."""
-        return digest_json(self.made_of)
-
-    @property
-    def name(self) -> str:
-        """The directory's name."""
-        task = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in self.task)
-        return f"{task}-{self.role}-{self.fingerprint[:16]}"
+class AdapterKey(CacheKey):
+    """What makes an adapter: models, adapters, data, recipe, code version."""
 
 
 class AdapterStore:
@@ -107,24 +83,16 @@ class AdapterStore:
         Raises:
             TrainingError: If the store's directory cannot be made.
         """
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(
-                f"the cache cannot be made: {first_line(error)}",
-                where=str(self.directory),
-                hint="name another one with --muscle-cache or [run] cache",
-            ) from error
-        lock = FileLock(self.directory / f".{key.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self._progress.say(f"waiting for another process that trains {key.name}")
-            lock.acquire()
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(sole_maker(self.directory, key, self._progress, doing="trains"))
+            except OSError as error:
+                raise TrainingError(
+                    f"the cache cannot be made: {first_line(error)}",
+                    where=str(self.directory),
+                    hint="name another one with --muscle-cache or [run] cache",
+                ) from error
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def new(self, key: AdapterKey, facts: dict[str, Any]) -> Iterator[Path]:

@@ -40,7 +40,9 @@ def test_all_events_leave_no_room_above():
     assert clopper_pearson_upper(7, 7, 0.95) == 1.0
 
 
-@pytest.mark.parametrize(("lost", "gained"), [(3, 9), (0, 6), (10, 10), (120, 90), (1, 0)])
+@pytest.mark.parametrize(
+    ("lost", "gained"), [(3, 9), (0, 6), (10, 10), (120, 90), (1, 0), (50_000, 50_500)]
+)
 def test_mcnemar_is_that_of_statsmodels(lost: int, gained: int):
     expected = statsmodels_mcnemar([[50, lost], [gained, 40]], exact=True).pvalue
     assert mcnemar(lost, gained) == pytest.approx(expected)

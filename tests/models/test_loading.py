@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, LlamaConfig
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import ModelSpec
@@ -71,6 +72,24 @@ def test_pickles_are_refused(spec):
 
     assert "has only pickled weights (pytorch_model.bin)" in message
     assert "pickles can run code" in message
+
+
+def test_a_tokenizer_of_the_hub_is_loaded_at_the_commit_that_the_facts_name(spec, monkeypatch):
+    asked = []
+    load_local = AutoTokenizer.from_pretrained
+
+    def load_hub(pretrained_model_name_or_path: str, *, revision: str, **_: object) -> object:
+        asked.append((pretrained_model_name_or_path, revision))
+        return load_local(spec.path)
+
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda _, file, revision: f"/snapshots/77aa/{file}"
+    )
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", load_hub)
+
+    load_tokenizer(replace(spec, tokenizer="someone/tokenizer"))
+
+    assert asked == [("someone/tokenizer", "77aa")]
 
 
 def test_a_directory_without_weights(spec):

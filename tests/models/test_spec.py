@@ -9,7 +9,13 @@ import pytest
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import ModelSpec, model_spec
-from pytest_muscle.models.spec import adapter_directory, adapter_facts, adapter_rank, first_line
+from pytest_muscle.models.spec import (
+    TaskModelSpec,
+    adapter_directory,
+    adapter_facts,
+    adapter_rank,
+    first_line,
+)
 from pytest_muscle.settings import ModelSettings
 
 
@@ -94,6 +100,47 @@ def test_facts_of_a_hub_id_are_its_commit(digests, monkeypatch, tmp_path):
     facts = ModelSpec(name="someone/model", kind="hub", revision="main").facts(digests)
 
     assert facts == {"hub": "someone/model", "commit": "5f2c1e"}
+
+
+def test_facts_of_a_tokenizer_of_the_hub_are_its_commit(directory, digests, monkeypatch, tmp_path):
+    def fetch(name: str, file: str, revision: str | None) -> str:
+        assert (name, file, revision) == ("someone/tokenizer", "tokenizer_config.json", None)
+        return str(tmp_path / "snapshots" / "77aa" / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    spec = ModelSpec("model", "directory", directory, tokenizer="someone/tokenizer")
+
+    assert spec.facts(digests)["tokenizer"] == {"hub": "someone/tokenizer", "commit": "77aa"}
+
+
+def test_a_whole_commit_is_not_looked_up(digests, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    commit = "93efa2f097d58c2a74874c7e644dbc9b0cee75a2"
+    spec = ModelSpec(name="someone/model", kind="hub", revision=commit)
+
+    assert spec.facts(digests) == {"hub": "someone/model", "commit": commit}
+
+
+def test_facts_say_whether_the_model_s_own_code_runs(directory, digests):
+    plain = ModelSpec("model", "directory", directory)
+    with_code = ModelSpec("model", "directory", directory, trust_remote_code=True)
+
+    assert with_code.facts(digests) == plain.facts(digests) | {"trust_remote_code": True}
+
+
+def test_a_task_model_is_its_base_and_its_adapter(directory, adapter, digests):
+    base = ModelSpec("model", "directory", directory)
+    plain, adapted = TaskModelSpec(base), TaskModelSpec(base, adapter)
+
+    assert (plain.describe(), adapted.describe()) == ("model", "model + adapter")
+    assert plain.facts(digests) == {"base": base.facts(digests), "adapter": None}
+    assert adapted.facts(digests) == {
+        "base": base.facts(digests),
+        "adapter": adapter_facts(adapter, digests),
+    }
 
 
 def test_a_hub_id_that_cannot_be_reached(digests):

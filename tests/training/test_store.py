@@ -36,20 +36,6 @@ def refuse(directory) -> dict[str, object]:
     pytest.fail("it was trained again")
 
 
-def test_the_same_values_have_the_same_fingerprint():
-    same = AdapterKey("other", "new", {"recipe": {"rank": 4}, "data": "a"})
-    other = AdapterKey("colours", "compat", {"data": "a", "recipe": {"rank": 5}})
-
-    assert same.fingerprint == KEY.fingerprint
-    assert other.fingerprint != KEY.fingerprint
-
-
-def test_a_name_that_any_file_system_takes():
-    key = AdapterKey("naïve: a/b", "new", {})
-
-    assert key.name == f"naïve--a-b-new-{key.fingerprint[:16]}"
-
-
 def test_an_adapter_is_made_once(shop):
     made = shop.get(KEY, make)
     found = shop.get(KEY, refuse)

@@ -1,0 +1,51 @@
+"""A model's answers to a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_muscle.models.language_model import LanguageModel
+from pytest_muscle.models.scoring import LoglikelihoodRequest
+from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.judging import judge
+from pytest_muscle.predictions.question import Question
+
+
+def answer(
+    model: LanguageModel, question: Question, facts: Mapping[str, Any], *, description: str
+) -> Predictions:
+    """Return the model's predictions for a task's evaluation examples, or those that are asked.
+
+    Examples are read and asked piece by piece; where none is asked no model is loaded.
+
+    Args:
+        model: Who answers.
+        question: What is asked.
+        facts: What else is known of the predictions, for their manifest.
+        description: What the progress bar says.
+
+    Raises:
+        MuscleError: If data or model are not usable.
+    """
+    task, asked = question.task, question.examples
+    requests = (
+        LoglikelihoodRequest(
+            example.prompt,
+            tuple(task.continuation(example, option) for option in range(len(example.options))),
+        )
+        for example in asked
+    )
+    scored = (
+        model.loglikelihoods(requests, total=len(asked), description=description) if asked else ()
+    )
+    about = {"dtype": str(model.base.dtype).removeprefix("torch.")}
+    if asked:
+        about["layout"] = model.base.engine.layout.name
+    return Predictions(
+        rows=judge(task, asked, scored),
+        task=task.name,
+        model=model.describe(),
+        facts={"task_digest": task.digest, **about, **facts},
+        unasked=question.unasked,
+    )

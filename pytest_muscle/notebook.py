@@ -1,0 +1,62 @@
+"""Small facts remembered in one JSON file, so that they need not be found out again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes; after that the notes are not written."""
+
+
+class Notebook:
+    """Notes by a text key; without them things take longer, nothing else.
+
+    Several processes may write at the same time: each adds its notes to those that are there.
+
+    Args:
+        path: The file, made on first use.
+        sound: Whether a note is one of ours; others are passed over and not kept.
+        most: So many notes are kept, the latest.
+    """
+
+    def __init__(self, path: Path, sound: Callable[[Any], bool], *, most: int = 10_000) -> None:
+        self._path = path
+        self._sound = sound
+        self._most = most
+
+    def read(self) -> dict[str, Any]:
+        """Return all notes; none where the file is missing or damaged."""
+        try:
+            notes = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(notes, dict):
+            return {}
+        return {key: note for key, note in notes.items() if self._sound(note)}
+
+    def write(self, notes: Mapping[str, Any], *, instead_of: Iterable[str] = ()) -> None:
+        """Add notes, or do nothing where the file cannot be written.
+
+        Args:
+            notes: What to remember, as JSON values.
+            instead_of: What the keys of outdated notes begin with.
+        """
+        if not notes:
+            return
+        from filelock import FileLock, Timeout
+
+        from pytest_muscle.atomic import write_text
+
+        outdated = tuple(instead_of)
+        with suppress(OSError, NotImplementedError, Timeout):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=PATIENCE):
+                kept = self.read()
+                for key in [key for key in kept if key in notes or key.startswith(outdated)]:
+                    del kept[key]
+                latest = list({**kept, **notes}.items())[-self._most :]
+                write_text(self._path, json.dumps(dict(latest), indent=0))

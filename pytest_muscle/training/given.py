@@ -1,0 +1,52 @@
+"""Adapters that the user gives: nothing is trained where one is named."""
+
+from __future__ import annotations
+
+from pytest_muscle.models.spec import adapter_directory
+from pytest_muscle.settings import ModelSettings, Settings
+from pytest_muscle.tasks import Task
+from pytest_muscle.training.store import Adapter
+
+
+def version_adapter(settings: Settings, version: str) -> Adapter | None:
+    """Return the adapter of `[old]` or `[new]`, fetched if need be, or none.
+
+    Raises:
+        ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
+    """
+    model: ModelSettings = getattr(settings, version)
+    return _given(settings, model.adapter, model.adapter_revision, f"{version}.adapter")
+
+
+def given_task_adapter(settings: Settings, version: str, task: Task) -> Adapter | None:
+    """Return the adapter given for a version and a task: the task's own goes before `[old]`'s.
+
+    A flag that stands in for a version stands in for the task's own adapter of it too.
+
+    Raises:
+        ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
+    """
+    model: ModelSettings = getattr(settings, version)
+    own: str | None = getattr(task.settings, f"{version}_adapter")
+    if own is not None and model.flag is None:
+        return _given(settings, own, None, f"tasks.{task.name}.{version}_adapter")
+    return version_adapter(settings, version)
+
+
+def given_compat_adapter(settings: Settings, task: Task) -> Adapter | None:
+    """Return the compat adapter given for a task: the task's own goes before `[compat]`'s.
+
+    Raises:
+        ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
+    """
+    compat, own = settings.compat, task.settings.compat_adapter
+    if own is not None:
+        return _given(settings, own, None, f"tasks.{task.name}.compat_adapter")
+    return _given(settings, compat.adapter, compat.adapter_revision, "compat.adapter")
+
+
+def _given(settings: Settings, name: str | None, revision: str | None, key: str) -> Adapter | None:
+    if name is None:
+        return None
+    where = f"{settings.path.name}: {key}"
+    return Adapter(adapter_directory(name, settings.root, revision, where), "given")
