@@ -103,5 +103,5 @@ def test_an_unknown_device_is_refused_by_the_command_line(tiny_project):
 
 def test_help_lists_every_flag(pytester):
     result = pytester.runpytest_inprocess("--help")
-    for flag in ("config", "old", "new", "device", "limit", "no-train", "cache"):
+    for flag in ("config", "old", "new", "device", "limit", "no-train", "cache", "cache-clear"):
         result.stdout.fnmatch_lines([f"*--muscle-{flag}*"])
