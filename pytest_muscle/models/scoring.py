@@ -261,7 +261,7 @@ class _Scorer:
             index = torch.from_numpy(at[here] - first).to(logits.device)
             wanted = torch.from_numpy(tokens[here]).to(logits.device)
             values.append(logits[index, wanted] - logits.logsumexp(dim=-1)[index])
-        np.add.at(results, slots, torch.cat(values).double().cpu().numpy())
+        np.add.at(results, slots, torch.cat(values).cpu().double().numpy())
 
 
 def longest_sequence(network: nn.Module) -> int | None:
