@@ -96,6 +96,26 @@ def probe_logits(parts: NetworkParts) -> torch.Tensor:
         return logits
 
 
+def is_run_alike(model: nn.Module, engine: Engine) -> bool:
+    """Return whether a model with an adapter, run by its engine, is what it is as a whole.
+
+    It is not where the adapter looks at more than a layer's input: at the tokens, or at all of a
+    sequence.
+
+    Args:
+        model: The model with its adapters, in evaluation mode.
+        engine: How its base model is run.
+    """
+    parts = engine.parts
+    tree = _probe(parts)[0][0]
+    path = tree.paths[1]
+    ids = torch.tensor([[tree.tokens[node] for node in path]], device=parts.device)
+    with torch.inference_mode():
+        found = engine.layout.run(parts, [tree], NO_PREFIX, [(0, node) for node in path])
+        wanted = model(input_ids=ids).logits[0]
+        return is_close(parts.head()(found), wanted, parts.dtype)
+
+
 def _checked_split(parts: NetworkParts) -> NetworkParts:
     whole = NetworkParts(parts.network, split=False)
     if not parts.split:
