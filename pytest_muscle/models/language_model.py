@@ -93,15 +93,15 @@ class BaseModel:
         Raises:
             ModelError: If model or adapter cannot be loaded.
         """
-        network = self.activate(adapter)
         if adapter is None:
-            yield network
+            yield self.activate(None)
             return
         from pytest_muscle.models.merging import merged
 
-        peft: Any = network
-        with merged(peft):
-            yield network
+        parts = self.engine.parts
+        peft: Any = self.activate(adapter)
+        with merged(peft, parts):
+            yield peft
 
     @property
     def engine(self) -> Engine:
@@ -123,12 +123,16 @@ class BaseModel:
         if adapter in self._names and self._peft is not None:
             return self._peft
         check_adapter(adapter, str(adapter), self.spec.where)
+        from pytest_muscle.models.probe import is_run_alike
+
         name = f"adapter{len(self._names)}"
-        network = self.network
+        network, engine = self.network, self.engine
         try:
             config = PeftConfig.from_pretrained(str(adapter))
             if config.is_prompt_learning:
                 raise ValueError(f"{config.peft_type.value} adapters add virtual tokens")
+            if getattr(config, "alora_invocation_tokens", None):
+                raise ValueError("activated LoRA begins only after tokens of its own")
             options: dict[str, Any] = {"torch_device": str(self.device)}
             if self._peft is None:
                 with without_future_warnings():
@@ -143,6 +147,12 @@ class BaseModel:
                     f"{len(missing)} weights of the model's layers are not in it, and "
                     f"{len(loaded.unexpected_keys)} of its own have no layer"
                 )
+            tuner: Any = self._peft.base_model
+            tuner.enable_adapter_layers()
+            self._peft.set_adapter(name, inference_mode=True)
+            if not is_run_alike(self._peft.eval(), engine):
+                kind = config.peft_type.value
+                raise ValueError(f"this {kind} adapter looks at more than one token at a time")
         except Exception as error:
             self.release()  # layers of the adapter may be on the network already
             raise ModelError(

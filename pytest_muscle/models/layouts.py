@@ -237,6 +237,8 @@ def fits(layout: Layout, tree: TokenTree, prefix: Prefix, longest_path: int | No
     """
     if layout is PLAIN:
         return True
-    if longest_path is not None and len(prefix) + 1 + max(tree.depths) > longest_path:
-        return False  # our mask knows no window, and a window's cache drops what a copy needs
-    return layout.run is run_trees or trunk_length(tree) > 0
+    if layout.run is run_cached:
+        # A window's cache counts padding too, and drops what a copy needs.
+        return longest_path is None and trunk_length(tree) > 0
+    # Our mask knows no window.
+    return longest_path is None or len(prefix) + 1 + max(tree.depths) <= longest_path

@@ -71,7 +71,8 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether an error says that memory ran out, on whatever device."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    texts = ("can't allocate memory", "out of memory")  # of the CPU, of MPS
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def free_memory(device: torch.device) -> None:

@@ -47,10 +47,13 @@ class Engine:
     layout: Layout
     longest_path: int | None
 
+    def is_short(self, length: int) -> bool:
+        """Return whether a path of so many tokens is within `longest_path`."""
+        return self.longest_path is None or length <= self.longest_path
+
     def takes_trees(self, length: int) -> bool:
         """Return whether the model takes trees of sequences of so many tokens."""
-        short = self.longest_path is None or length <= self.longest_path
-        return self.layout.run is run_trees and short
+        return self.layout.run is run_trees and self.is_short(length)
 
 
 def find_engine(network: nn.Module, *, layouts: Sequence[Layout] = LAYOUTS) -> Engine:
@@ -63,12 +66,15 @@ def find_engine(network: nn.Module, *, layouts: Sequence[Layout] = LAYOUTS) -> E
     with torch.inference_mode():
         parts = _checked_split(network_parts(network))
         layout = next(layout for layout in layouts if _is_equal(parts, layout))
-    if layout is not layouts[0] or not parts.split:
-        ways = ["full logits"] if not parts.split else []
+    reasons = []
+    if layout is not layouts[0]:
+        reasons.append(f"as {layout.name} (as {layouts[0].name} it gives other answers)")
+    if not parts.split:
+        reasons.append("with all logits (decoder and head alone give others)")
+    if reasons:
         warnings.warn(
-            f"{type(parts.network).__name__} is scored as {' and '.join([layout.name, *ways])}: "
-            f"a probe of {layouts[0].name} did not give the answers of a plain forward pass. "
-            "Answers are right all the same, only slower",
+            f"{type(parts.network).__name__} is run {' and '.join(reasons)}; "
+            "what it answers is right all the same, only slower",
             stacklevel=2,
         )
     return Engine(parts, layout, _longest_path(parts.network.config))
@@ -88,6 +94,26 @@ def probe_logits(parts: NetworkParts) -> torch.Tensor:
         trees, nodes = _probe(parts)
         logits: torch.Tensor = parts.head()(run_plain(parts, trees, NO_PREFIX, nodes))
         return logits
+
+
+def is_run_alike(model: nn.Module, engine: Engine) -> bool:
+    """Return whether a model with an adapter, run by its engine, is what it is as a whole.
+
+    It is not where the adapter looks at more than a layer's input: at the tokens, or at all of a
+    sequence.
+
+    Args:
+        model: The model with its adapters, in evaluation mode.
+        engine: How its base model is run.
+    """
+    parts = engine.parts
+    tree = _probe(parts)[0][0]
+    path = tree.paths[1]
+    ids = torch.tensor([[tree.tokens[node] for node in path]], device=parts.device)
+    with torch.inference_mode():
+        found = engine.layout.run(parts, [tree], NO_PREFIX, [(0, node) for node in path])
+        wanted = model(input_ids=ids).logits[0]
+        return is_close(parts.head()(found), wanted, parts.dtype)
 
 
 def _checked_split(parts: NetworkParts) -> NetworkParts:
@@ -110,7 +136,7 @@ def _checked_split(parts: NetworkParts) -> NetworkParts:
 def _is_equal(parts: NetworkParts, layout: Layout) -> bool:
     if layout is PLAIN:
         return True
-    if not is_taken(parts, layout):
+    if not is_taken(parts, layout) or _has_window_of_places(parts.network.config):
         return False
     tokens = _tokens(parts)
     trees, nodes = _probe(parts)
@@ -142,6 +168,14 @@ def _tokens(parts: NetworkParts) -> list[int]:
     """Return twelve tokens from all over the vocabulary."""
     step = max(1, parts.vocabulary // 13)
     return [(1 + number) * step % parts.vocabulary for number in range(12)]
+
+
+def _has_window_of_places(config: Any) -> bool:
+    """Return whether attention looks back over places in a row, whatever their positions.
+
+    GPT-Neo's does. The probe is shorter than such windows.
+    """
+    return "local" in getattr(config, "attention_layers", ())
 
 
 def _longest_path(config: Any) -> int | None:

@@ -45,10 +45,14 @@ class _Row:
         tree: Its sequences, less the prefix that all rows share and each one's last token.
         reads: (node, token, slot): the node that predicts a token of a continuation, that token,
             and where its log-probability is added.
+        short: Whether its sequences are within the model's longest path.
+        last: Whether the request has no other row after this one.
     """
 
     tree: TokenTree
     reads: list[tuple[int, int, int]]
+    short: bool
+    last: bool
 
 
 def score_loglikelihoods(
@@ -138,7 +142,7 @@ class _Scorer:
             rows = self._rows(window, pairs)
             for layout, batch in self._batches(rows):
                 self._run(layout, batch, results)
-                done(len(batch))
+                done(sum(row.last for row in batch))
         numbers = iter(results.tolist())
         for request in window:
             yield tuple(next(numbers) for _ in request.continuations)
@@ -159,33 +163,40 @@ class _Scorer:
     def _rows(
         self, window: Sequence[LoglikelihoodRequest], pairs: Sequence[EncodedPair]
     ) -> list[_Row]:
+        """Return each request as a row, or as two where only some of its sequences are short."""
         skipped = len(self._prefix)
         rows = []
-        slot = 0
+        start = 0
         for request in window:
-            if not request.continuations:
-                continue
-            own = pairs[slot : slot + len(request.continuations)]
-            tree = build_tree([pair.tokens[skipped:-1] for pair in own])
-            reads = [
-                (path[position - 1 - skipped], pair.tokens[position], slot + number)
-                for number, (pair, path) in enumerate(zip(own, tree.paths, strict=True))
-                for position in range(pair.start, len(pair.tokens))
-            ]
-            rows.append(_Row(tree, reads))
-            slot += len(own)
+            sides: dict[bool, list[int]] = {}
+            for slot in range(start, start + len(request.continuations)):
+                short = self._engine.is_short(len(pairs[slot].tokens) - 1)
+                sides.setdefault(short, []).append(slot)
+            for number, (short, slots) in enumerate(sides.items(), start=1):
+                tree = build_tree([pairs[slot].tokens[skipped:-1] for slot in slots])
+                reads = [
+                    (path[position - 1 - skipped], pairs[slot].tokens[position], slot)
+                    for slot, path in zip(slots, tree.paths, strict=True)
+                    for position in range(pairs[slot].start, len(pairs[slot].tokens))
+                ]
+                rows.append(_Row(tree, reads, short, last=number == len(sides)))
+            start += len(request.continuations)
         return rows
 
     def _batches(self, rows: Sequence[_Row]) -> Iterator[tuple[Layout, list[_Row]]]:
-        """Yield batches within the budget, longest first; rows that need it as plain rows."""
+        """Yield batches within the budget, longest first; rows that need it as plain rows.
+
+        Short sequences never stand beside long ones: some models scale the positions of a whole
+        batch where one sequence of it is long.
+        """
         from pytest_muscle.models.layouts import PLAIN, fits
 
-        chosen: dict[str, tuple[Layout, list[_Row]]] = {}
+        chosen: dict[tuple[str, bool], tuple[Layout, list[_Row]]] = {}
         for row in rows:
             layout = self._engine.layout
             if not fits(layout, row.tree, self._prefix, self._engine.longest_path):
                 layout = PLAIN
-            chosen.setdefault(layout.name, (layout, []))[1].append(row)
+            chosen.setdefault((layout.name, row.short), (layout, []))[1].append(row)
         for layout, group in chosen.values():
             sized = [(layout.rows(row.tree, len(self._prefix)), row) for row in group]
             sized.sort(key=lambda pair: (-pair[0][1], -pair[0][0]))
@@ -247,7 +258,7 @@ class _Scorer:
             index = torch.from_numpy(at[here] - first).to(logits.device)
             wanted = torch.from_numpy(tokens[here]).to(logits.device)
             values.append(logits[index, wanted] - logits.logsumexp(dim=-1)[index])
-        np.add.at(results, slots, torch.cat(values).double().cpu().numpy())
+        np.add.at(results, slots, torch.cat(values).cpu().double().numpy())
 
 
 def longest_sequence(network: nn.Module) -> int | None:

@@ -30,6 +30,8 @@ def chunked_loss(
         size: Most tokens in a chunk.
         parameters: Trained weights that the loss depends on beside the hidden states.
     """
+    if not torch.is_grad_enabled():
+        hidden, parameters = hidden.detach(), ()  # in a Function they would still seem to want one
     function: Any = _ChunkedLoss
     result: torch.Tensor = function.apply(loss_of, size, hidden, *parameters)
     return result
@@ -49,12 +51,12 @@ class _ChunkedLoss(torch.autograd.Function):
                 chunk = hidden[here].detach().requires_grad_(wanted)
                 loss = loss_of(chunk, here)
             total += loss.detach()
-            if wanted:
-                own, *others = torch.autograd.grad(loss, (chunk, *parameters), allow_unused=True)
-                gradients[0][here] = own
-                for gradient, other in zip(gradients[1:], others, strict=True):
-                    if other is not None:
-                        gradient += other
+            if loss.requires_grad:
+                places = (gradients[0][here], *gradients[1:])
+                found = torch.autograd.grad(loss, (chunk, *parameters), allow_unused=True)
+                for place, gradient in zip(places, found, strict=True):
+                    if gradient is not None:
+                        place += gradient
         ctx.gradients = gradients
         return total
 

@@ -22,6 +22,8 @@ def kl_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: flo
         teacher: Logits, [tokens, vocab].
         temperature: T.
     """
+    if not torch.is_grad_enabled():
+        student = student.detach()  # within a Function it would still seem to want a gradient
     function: Any = _Divergence
     result: torch.Tensor = function.apply(student, teacher, temperature)
     return result

@@ -84,6 +84,7 @@ def fit_adapter(
     """
     import torch
 
+    from pytest_muscle.models.memory import is_out_of_memory
     from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
 
     if fit.dtype == torch.float16 and fit.device.type != "cuda":
@@ -110,7 +111,9 @@ def fit_adapter(
         started = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             raise TrainingError(
                 f"{fit.description}: out of memory",
                 hint="set a smaller batch_size (and a larger gradient_accumulation), "

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from peft import PeftModel, PromptTuningConfig, get_peft_model
+from peft import LilyConfig, LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import LanguageModel, LoglikelihoodRequest
@@ -181,3 +181,45 @@ def test_an_adapter_of_an_unknown_kind_is_refused(
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "NEWER"}))
 
     assert_refused(base, adapter, "cannot be put on model 'm'", tiny_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            LilyConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"]),
+            "more than one token at a time",
+        ),
+        (
+            LoraConfig(task_type="CAUSAL_LM", alora_invocation_tokens=[29, 58]),
+            "begins only after tokens of its own",
+        ),
+    ],
+)
+def test_an_adapter_that_looks_at_whole_sequences_is_refused(
+    base, directory, tmp_path, tiny_tokenizer, config, message
+):
+    """Lily weighs its experts by all tokens of a row; in a tree those are more than they should."""
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(directory), config)
+    for weights in model.parameters():
+        if weights.requires_grad:
+            weights.data += torch.randn_like(weights)
+    model.save_pretrained(tmp_path / "adapter")
+
+    assert_refused(base, tmp_path / "adapter", message, tiny_tokenizer)
+
+
+class OnePiece(LlamaForCausalLM):
+    """A model that cannot be run without its tokens, so that its head cannot be taken apart."""
+
+    def forward(self, input_ids, attention_mask=None, **inputs: object):
+        return super().forward(input_ids, attention_mask, **inputs)
+
+
+@pytest.mark.filterwarnings("ignore:OnePiece is run")
+def test_an_adapter_on_a_model_in_one_piece(base, directory, adapters, tiny_tokenizer, monkeypatch):
+    network = OnePiece.from_pretrained(directory).eval()
+    monkeypatch.setattr("pytest_muscle.models.language_model.load_network", lambda *_: network)
+    wanted = alone(directory, adapters[0], tiny_tokenizer)
+
+    assert answers(LanguageModel(base, adapters[0])) == pytest.approx(wanted, abs=1e-4)

@@ -1,18 +1,14 @@
 """Log-likelihoods are those of a plain forward pass of prompt + option."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaForCausalLM,
-)
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import LoglikelihoodRequest
@@ -43,7 +39,7 @@ def plain_loglikelihood(network, tokenizer, prompt: str, option: str) -> float:
     context = tokenizer.encode(prompt)
     whole = tokenizer.encode(prompt + option)
     with torch.no_grad():
-        logits = network(torch.tensor([whole])).logits[0].float()
+        logits = network(torch.tensor([whole[:-1]])).logits[0].float()
     return sum(
         float(torch.log_softmax(logits[position - 1], dim=-1)[whole[position]])
         for position in range(len(context), len(whole))
@@ -209,64 +205,63 @@ class WithoutLogitsToKeep(LlamaForCausalLM):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask)
 
 
-def gpt2(vocabulary: int) -> torch.nn.Module:
-    return GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=vocabulary,
-            n_embd=32,
-            n_layer=2,
-            n_head=4,
-            n_positions=256,
-            initializer_range=0.3,
-            bos_token_id=0,
-            eos_token_id=1,
-        )
-    )
+@pytest.mark.filterwarnings("ignore:.* is run as")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tied embeddings", "qwen2", "gemma2", "granite", "cohere", "gpt2", "opt", "gpt_neox"),
+        *("mistral", "longrope", "gpt_neo", "bloom", "falcon", "mamba", "lfm2"),
+    ],
+)
+def test_other_architectures(name, make_network, tiny_tokenizer):
+    """Some have a window of 12 or 16 tokens: one prompt is longer, the shared prefix too."""
+    network = make_network(name, vocab_size=len(tiny_tokenizer))
+    question = f"{FEW_SHOT}Question: Which colour has the letter of the moor?\nAnswer:"
+    alike = [
+        LoglikelihoodRequest(question, (" red", " red apple")),
+        LoglikelihoodRequest(f"{FEW_SHOT}Goal:", (" blue", " green apple")),
+    ]
+
+    for requests in (REQUESTS, alike):
+        found = score_loglikelihoods(network, tiny_tokenizer, requests)
+
+        assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
 
 
-def gemma2(vocabulary: int) -> torch.nn.Module:
-    return Gemma2ForCausalLM(
-        Gemma2Config(
-            vocab_size=vocabulary,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            query_pre_attn_scalar=8,
-            sliding_window=16,
-            final_logit_softcapping=2.0,
-            attn_logit_softcapping=5.0,
-            initializer_range=0.3,
-        )
-    )
+class Counted:
+    """Progress that counts what is ready."""
+
+    ready = 0
+
+    @contextmanager
+    def bar(self, total: int, description: str, unit: str) -> Iterator[Self]:
+        yield self
+
+    def update(self, count: int) -> None:
+        self.ready += count
 
 
-@pytest.mark.parametrize("make", [gpt2, gemma2])
-def test_other_architectures(make, tiny_tokenizer):
-    torch.manual_seed(0)
-    network = make(len(tiny_tokenizer)).eval()
+@pytest.mark.parametrize("words", range(8))
+@pytest.mark.parametrize("name", ["mistral", "longrope"])
+def test_options_on_both_sides_of_the_longest_path(name, words, make_network, tiny_tokenizer):
+    """Within 16 tokens the second scales no positions; beyond, it scales those of all tokens."""
+    network = make_network(name, vocab_size=len(tiny_tokenizer))
+    requests = [
+        LoglikelihoodRequest(" red" * (8 + words), (" red", " blue" * 3, " black" * 5)),
+        LoglikelihoodRequest(" red", (" blue", " black")),
+    ]
+    progress = Counted()
 
-    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
+    found = score_loglikelihoods(network, tiny_tokenizer, requests, progress=progress)
 
-    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
+    assert progress.ready == 2  # though one may be run in two parts
 
 
 def test_a_model_that_cannot_keep_some_logits_only(directory, network, tiny_tokenizer):
     plain = WithoutLogitsToKeep.from_pretrained(directory).eval()
 
     found = score_loglikelihoods(plain, tiny_tokenizer, REQUESTS)
-
-    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
-
-
-def test_tied_embeddings(make_tiny_model, tmp_path, tiny_tokenizer):
-    path = make_tiny_model(tmp_path / "m", 5, initializer_range=0.3, tie_word_embeddings=True)
-    network = AutoModelForCausalLM.from_pretrained(path).eval()
-    assert network.lm_head.weight is network.model.embed_tokens.weight
-
-    found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
 
     assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
 

@@ -130,9 +130,16 @@ class TestTaskAdapter:
             task_adapter(shop, task, new.base, recipe, side="new")
         assert left_over(shop) == set()
 
-    def test_memory_that_runs_out(self, shop, task, new, monkeypatch):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
+        ],
+    )
+    def test_memory_that_runs_out(self, shop, task, new, monkeypatch, error):
         def run_out(*_: object, **__: object) -> None:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
         monkeypatch.setattr("transformers.Trainer.training_step", run_out)
 
