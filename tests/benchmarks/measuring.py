@@ -116,9 +116,9 @@ def _counted_positions() -> Iterator[dict[str, int]]:
     positions = {"student": 0, "teachers": 0}
     forward = nn.Embedding.forward
 
-    def count(self: nn.Embedding, tokens: torch.Tensor) -> torch.Tensor:
-        positions["student" if torch.is_grad_enabled() else "teachers"] += tokens.numel()
-        return forward(self, tokens)
+    def count(self: nn.Embedding, input: torch.Tensor) -> torch.Tensor:
+        positions["student" if torch.is_grad_enabled() else "teachers"] += input.numel()
+        return forward(self, input)
 
     nn.Embedding.forward = count  # type: ignore[method-assign]
     try:

@@ -59,7 +59,8 @@ def _draw_panel(
     legend: bool,
 ) -> None:
     factors = [point["factor"] for point in points]
-    axes.plot(factors, factors, color=GREY, linewidth=0.8, linestyle=":", label="in proportion")
+    if not title.endswith("text length"):  # a token's cost need not grow with that
+        axes.plot(factors, factors, color=GREY, linewidth=0.8, linestyle=":", label="in proportion")
     for name in names:
         costs = [_cost(point, name) for point in points]
         if None not in costs:
