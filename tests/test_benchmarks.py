@@ -178,8 +178,7 @@ def test_questions_have_distinct_options_and_the_right_one_among_them():
     for question in made_questions(100, options=16):
         assert len(set(question.options)) == 16
     for question in piqa_like(20):
-        city = question.text.removeprefix("Which description of the city of ")
-        city = city.removesuffix(" is right?")
+        city = question.text.removesuffix(" is a city. Which description of it is right?")
         assert homes[city] in question.options[question.gold]
 
 

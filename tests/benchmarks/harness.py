@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 BatchSize = int | str
 BATCH_SIZES: dict[str, tuple[BatchSize, ...]] = {
-    "cpu": (4, 8, 16, 32, 64, "auto"),
+    "cpu": (4, 8, 16, 32, 64),
     "cuda": (16, 32, 64, 128, 256, "auto"),
 }
-"""The batch sizes that are tried, by device."""
+"""The batch sizes that are tried, by device.
+
+Its `auto` starts from 64 and halves while memory runs out, five passes each. On the CPU none runs
+out: there it is 64 and five passes more.
+"""
 
 TRIED = 16
 """Questions that each batch size is tried on."""

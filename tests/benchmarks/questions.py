@@ -62,7 +62,8 @@ def made_questions(
     """Return questions about countries and cities, as long as ARC-Easy's.
 
     Of SmolLM2's tokens, ARC-Easy's questions have 27 on average (a tenth fewer than 15, a tenth
-    more than 46) and its options 4.4 (half of them 3 or fewer, a tenth 9 or more).
+    more than 46) and its options 4.4 (half of them 3 or fewer, a tenth 9 or more). What is asked
+    about comes early, so that questions begin no more alike than there.
 
     Args:
         count: How many.
@@ -96,7 +97,7 @@ def piqa_like(count: int, seed: int = SEED) -> list[Question]:
         chosen = [describe(city, city.country), describe(city, other)]
         right = chosen[0]
         rng.shuffle(chosen)
-        text = f"Which description of the city of {city.name} is right?"
+        text = f"{city.name} is a city. Which description of it is right?"
         made.append(Question(text, tuple(chosen), chosen.index(right)))
     return made
 
@@ -130,14 +131,14 @@ Draft = tuple[str, str, list[str]]
 
 def _capital(rng: random.Random) -> Draft:
     country = rng.choice(countries())
-    text = f"Which city is the capital of {country.name}?"
+    text = f"{country.name} lies in {country.continent}. Which city is its capital?"
     return text, country.capital, [other.capital for other in countries()]
 
 
 def _home(rng: random.Random) -> Draft:
     city = rng.choice(cities())
     text = (
-        f"The city of {city.name} has {city.thousands} thousand inhabitants. In which country "
+        f"{city.name} has {city.thousands} thousand inhabitants. In which country "
         f"of {city.country.continent} does it lie?"
     )
     return text, city.country.name, [country.name for country in countries()]
@@ -146,22 +147,25 @@ def _home(rng: random.Random) -> Draft:
 def _traveller(rng: random.Random) -> Draft:
     country = rng.choice(countries())
     text = (
-        f"A traveller flies to {country.capital}, the capital of a country in "
-        f"{country.continent} with {country.thousands} thousand inhabitants. Which country is "
-        "it, and what is the currency called in which the traveller pays there?"
+        f"{country.capital} is the capital of a country in {country.continent} with "
+        f"{country.thousands} thousand inhabitants. Which country is it, and what is the currency "
+        "called in which a traveller pays there?"
     )
     return text, _with_currency(country), [_with_currency(other) for other in countries()]
 
 
 def _sentence(rng: random.Random) -> Draft:
     country = rng.choice(countries())
-    text = f"Which of these sentences about {country.name} is true?"
+    text = (
+        f"{country.name} has {country.thousands} thousand inhabitants. Which of these sentences "
+        "about it is true?"
+    )
     return text, _of_continent(country), [_of_continent(other) for other in countries()]
 
 
 def _currency(rng: random.Random) -> Draft:
     city = rng.choice(cities())
-    text = f"With which currency do people in the city of {city.name} usually pay?"
+    text = f"People in {city.name} usually pay with which currency?"
     return text, f"the {city.country.currency}", [f"the {home.currency}" for home in countries()]
 
 

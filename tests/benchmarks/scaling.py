@@ -68,8 +68,7 @@ def _measure_scoring(options: Options, network: Any, tokenizer: Any) -> dict[str
         ),
         "vocabulary": lambda factor: Point(_requests(count), _small(options, tokenizer, factor)),
     }
-    sizes = [size for size in BATCH_SIZES[options.device] if size != "auto"]
-    sizes = sizes[: 1 if options.quick else None]
+    sizes = BATCH_SIZES[options.device][: 1 if options.quick else None]
     batch_size, _ = fastest_batch_size(network, tokenizer, _requests(count), sizes)
     found: dict[str, Any] = {}
     for dimension, point in dimensions.items():
