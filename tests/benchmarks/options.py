@@ -17,7 +17,7 @@ PARTS = ("scoring", "training", "scaling")
 
 EXAMPLES = {"cpu": 64, "cuda": 1000}
 """Scoring examples per case, by device."""
-TEXTS = {"cpu": 64, "cuda": 512}
+TEXTS = {"cpu": 32, "cuda": 512}
 """Training texts per case, by device."""
 
 
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--examples", type=_positive, help=f"scoring examples per case ({_by_device(EXAMPLES)})")
     add("--texts", type=_positive, help=f"training texts per case ({_by_device(TEXTS)})")
     add("--epochs", type=_positive, default=5, help="passes over the training texts (5)")
-    add("--batch-size", type=_positive, default=16, help="texts per training step (16)")
+    add("--batch-size", type=_positive, default=8, help="texts per training step (8)")
     add("--rank", type=_positive, default=32, help="LoRA rank, on all linear layers (32)")
     add(
         "--contenders",

@@ -33,6 +33,8 @@ EXAMPLES = {"cpu": 8, "cuda": 100}
 """Examples at factor 1, by device."""
 BACKGROUND = 2
 """Sentences before each question at factor 1, where the prompt grows."""
+EPOCHS = 2
+"""Most passes over the texts."""
 FACTS = 3
 """Facts in each training text at factor 1, where texts grow."""
 
@@ -95,6 +97,7 @@ def _score(
 
 def _measure_training(options: Options, tokenizer: Any) -> dict[str, Any]:
     names = [name for name in ("ours", "naive") if name in options.contenders]
+    options = replace(options, epochs=min(options.epochs, EPOCHS))
     found: dict[str, Any] = {"text length": [], "vocabulary": []}
     with tempfile.TemporaryDirectory() as directory:
         job = prepare_job(options, Path(directory))

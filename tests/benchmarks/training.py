@@ -139,10 +139,20 @@ def _run(options: Options, name: str, job: Job, texts: Sequence[Text]) -> dict[s
             check=False,
         )
         if ended.returncode:
-            reason = "\n".join(ended.stderr.strip().splitlines()[-20:])
-            raise BenchmarkError(f"{CONTENDERS[name]} failed:\n{reason}")
+            raise BenchmarkError(f"{CONTENDERS[name]} {_end(ended)}")
         result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         return result
+
+
+def _end(ended: subprocess.CompletedProcess[str]) -> str:
+    """Return how a process failed, in words."""
+    if ended.returncode < 0:
+        return (
+            f"was killed (signal {-ended.returncode}): if memory ran out, give a smaller "
+            "--batch-size or leave it out (--contenders)"
+        )
+    lines = ended.stderr.strip().splitlines()[-20:]
+    return "\n".join(["failed:", *lines])
 
 
 def _compare_losses(options: Options, job: Job) -> dict[str, Any] | None:
