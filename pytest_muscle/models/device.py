@@ -65,3 +65,13 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
         fast = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
         return torch.bfloat16 if fast else torch.float32
     return torch.float32
+
+
+def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return a context in which an adapter's float32 weights multiply in the model's type.
+
+    Adapters are trained so; in float32 it does nothing.
+    """
+    import torch
+
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
+from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.loading import (
     load_network,
     load_tokenizer,
@@ -100,8 +101,12 @@ class BaseModel:
 
         parts = self.engine.parts
         peft: Any = self.activate(adapter)
-        with merged(peft, parts):
-            yield peft
+        with merged(peft, parts) as done:
+            if done:
+                yield peft
+            else:
+                with mixed_precision(self.device, self.dtype):
+                    yield peft
 
     @property
     def engine(self) -> Engine:

@@ -15,6 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from pytest_muscle.models import LanguageModel
+from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout, fits, run_trees
 from pytest_muscle.models.memory import token_budget
 from pytest_muscle.models.parts import NetworkParts
@@ -134,7 +135,7 @@ def record_teacher(
         total, width
     )
     if not complete:
-        mixed = torch.autocast(parts.device.type, parts.dtype, enabled=parts.dtype != torch.float32)
+        mixed = mixed_precision(parts.device, parts.dtype)
         with torch.inference_mode(), mixed, progress.bar(len(sequences), description, "ex") as bar:
             for layout, batch, trees in _batches(engine, sequences, token_budget(parts)):
                 nodes = [(row, node) for row, tree in enumerate(trees) for node in range(len(tree))]

@@ -1,0 +1,1 @@
+"""Speed beside peers, and growth of cost: `python -m tests.benchmarks`."""
