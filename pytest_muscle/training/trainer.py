@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -80,7 +79,7 @@ class AdapterTrainer(Trainer):
             summed_loss: torch.Tensor = (result.loss * weights[here]).sum()
             return summed_loss
 
-        with self.accelerator.autocast(), _fast_attention(weights.device):
+        with self.accelerator.autocast():
             states = _states(model, self._parts, inputs)
             hidden = states[inputs["rows"], inputs["nodes"]]
             total = chunked_loss(hidden, summed, size=self._chunk, parameters=self._trained_head)
@@ -206,11 +205,6 @@ def _states(model: nn.Module, parts: NetworkParts, inputs: dict[str, torch.Tenso
         handle.remove()
     (output,) = caught
     return output.last_hidden_state if parts.split else output.logits  # type: ignore[no-any-return]
-
-
-def _fast_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context in which attention over short rows is fast forwards and backwards."""
-    return nullcontext()
 
 
 _LABELS = {"eval_loss": "validation CE"}
