@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
     from pytest_muscle.models.probe import Engine
 
 WINDOW = 4096
-"""Requests that are read, sorted by length and scored together."""
+"""Most requests that are read, sorted by length and scored together."""
+
+WINDOW_CHARACTERS = 2**25
+"""Characters of prompts and options after which a window ends; their tokens are in memory."""
 
 SHORTEST_PREFIX = 16
 """Tokens from which a shared prefix pays for its cache."""
@@ -98,12 +100,24 @@ def score_loglikelihoods(
     engine = engine or find_engine(network)
     budget = token_budget(engine.parts) if batch_tokens == "auto" else batch_tokens
     scorer = _Scorer(engine, tokenizer, budget)
-    remaining = iter(requests)
     results: list[tuple[float, ...]] = []
     with progress.bar(total, description, "ex") as bar:
-        while window := list(islice(remaining, WINDOW)):
+        for window in _windows(requests):
             results.extend(scorer.score(window, bar.update))
     return results
+
+
+def _windows(requests: Iterable[LoglikelihoodRequest]) -> Iterator[list[LoglikelihoodRequest]]:
+    window: list[LoglikelihoodRequest] = []
+    size = 0
+    for request in requests:
+        window.append(request)
+        size += sum(len(request.prompt) + len(text) for text in request.continuations)
+        if len(window) >= WINDOW or size >= WINDOW_CHARACTERS:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
 
 
 class _Scorer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,8 @@ class TokenTree:
 
 def build_tree(sequences: Sequence[tuple[int, ...]]) -> TokenTree:
     """Return the tree of some sequences, none of them empty."""
-    tokens: list[int] = []
-    depths: list[int] = []
-    ends: list[int] = []
-    owners: list[int] = []
+    tokens, depths, ends, owners, path = (array("i") for _ in range(5))
     paths: list[Sequence[int]] = [()] * len(sequences)
-    path: list[int] = []
     before: tuple[int, ...] = ()
     for number in sorted(range(len(sequences)), key=lambda number: sequences[number]):
         sequence = sequences[number]
@@ -56,7 +53,7 @@ def build_tree(sequences: Sequence[tuple[int, ...]]) -> TokenTree:
         depths.extend(range(shared, len(sequence)))
         ends.extend([0] * len(fresh))
         owners.extend([number] * len(fresh))
-        paths[number] = tuple(path)
+        paths[number] = path[:]
         before = sequence
     for node in path:
         ends[node] = len(tokens)
@@ -75,9 +72,11 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 def common_prefix(sequences: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     """Return what all sequences begin with."""
-    listed = list(sequences)
-    first, last = min(listed), max(listed)  # in this order all others are between them
-    return first[: common_length(first, last)]
+    iterator = iter(sequences)
+    first = last = next(iterator)
+    for sequence in iterator:  # one at a time: they may be long
+        first, last = min(first, sequence), max(last, sequence)
+    return first[: common_length(first, last)]  # in this order all others are between them
 
 
 def pad(rows: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_muscle.models.trees import TokenTree, build_tree, common_length
+from pytest_muscle.models.trees import TokenTree, build_tree, common_length, common_prefix
 
 if TYPE_CHECKING:
     import torch
 
 ROW = 256
 """Nodes of a row, unless a sequence is longer: attention costs little up to there."""
+
+TIMES_SHARED = 4
+"""Times that a row is to be longer than what all sequences share, which stands in each row."""
 
 MOST_PADDING = 0.05
 """Share of padding from which fewer, longer rows are made."""
@@ -22,44 +27,58 @@ MOST_PADDING = 0.05
 def pack(sequences: Sequence[tuple[int, ...]]) -> list[list[int]]:
     """Return which sequences stand in which row, as numbers.
 
-    Neighbours in alphabetical order share most, so rows are cut from that order, at equal
-    numbers of nodes; there are as many rows as leave little padding.
+    Sequences that share most of what they are go into one row, and rows are filled evenly, the
+    largest families first; there are as many rows as leave little padding.
 
     Args:
         sequences: Token ids, none empty.
     """
-    order = sorted(range(len(sequences)), key=lambda number: sequences[number])
-    fresh = []
+    shared = len(common_prefix(sequences))
+    families = _families(sequences, shared)
+    total = sum(size for size, _ in families)
+    enough = max(ROW, TIMES_SHARED * shared, *map(len, sequences))
+    for count in range(math.ceil(total / enough), 1, -1):
+        rows = _spread(families, count)
+        sizes = [_nodes(sequences, row) for row in rows]
+        if 1 - sum(sizes) / (len(sizes) * max(sizes)) <= MOST_PADDING:
+            return rows
+    return [list(range(len(sequences)))]
+
+
+def _families(sequences: Sequence[tuple[int, ...]], shared: int) -> list[tuple[int, list[int]]]:
+    """Return sequences that share more than half, with their nodes beyond what all share.
+
+    Neighbours in alphabetical order share most.
+    """
+    families: list[tuple[int, list[int]]] = []
     before: tuple[int, ...] = ()
-    for number in order:
-        fresh.append(len(sequences[number]) - common_length(before, sequences[number]))
-        before = sequences[number]
-    longest = max(map(len, sequences))
-    for count in range(max(1, math.ceil(sum(fresh) / max(ROW, longest))), 0, -1):
-        rows = _cut(order, fresh, sequences, count)
-        sizes = [size for _, size in rows]
-        if len(rows) == 1 or 1 - sum(sizes) / (len(sizes) * max(sizes)) <= MOST_PADDING:
-            return [row for row, _ in rows]
-    raise AssertionError("one row has no padding")
+    for number in sorted(range(len(sequences)), key=lambda number: sequences[number]):
+        sequence = sequences[number]
+        length = len(sequence) - shared
+        fresh = len(sequence) - max(shared, common_length(before, sequence))
+        if families and 2 * fresh <= length:
+            size, members = families[-1]
+            families[-1] = (size + fresh, [*members, number])
+        else:
+            families.append((length, [number]))
+        before = sequence
+    return families
 
 
-def _cut(
-    order: Sequence[int], fresh: Sequence[int], sequences: Sequence[tuple[int, ...]], count: int
-) -> list[tuple[list[int], int]]:
-    """Return about `count` rows of neighbours with their numbers of nodes."""
-    share = sum(fresh) / count
-    rows: list[tuple[list[int], int]] = []
-    row: list[int] = []
-    size = 0
-    done = 0.0
-    for number, nodes in zip(order, fresh, strict=True):
-        if row and done + nodes / 2 > share * (len(rows) + 1):
-            rows.append((row, size))
-            row, size = [], 0
-        size += nodes if row else len(sequences[number])
-        row.append(number)
-        done += nodes
-    return [*rows, (row, size)]
+def _spread(families: Sequence[tuple[int, list[int]]], count: int) -> list[list[int]]:
+    """Return at most so many rows of families, the largest first, each to the emptiest row."""
+    rows: list[tuple[int, int, list[int]]] = [(0, place, []) for place in range(count)]
+    for size, members in sorted(families, reverse=True):
+        filled, place, row = heapq.heappop(rows)
+        heapq.heappush(rows, (filled + size, place, row + members))
+    return [row for _, _, row in sorted(rows, key=lambda row: row[1]) if row]
+
+
+def _nodes(sequences: Sequence[tuple[int, ...]], row: Sequence[int]) -> int:
+    """Return the number of nodes of a row's tree."""
+    ordered = sorted(sequences[number] for number in row)
+    shared = sum(common_length(one, other) for one, other in itertools.pairwise(ordered))
+    return sum(map(len, ordered)) - shared
 
 
 @dataclass(frozen=True)

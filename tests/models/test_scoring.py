@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from pytest_muscle.errors import ModelError
-from pytest_muscle.models import LoglikelihoodRequest
+from pytest_muscle.models import LoglikelihoodRequest, scoring
 from pytest_muscle.models.memory import CHUNK_LOGITS
 from pytest_muscle.models.probe import find_engine
 from pytest_muscle.models.scoring import score_loglikelihoods
@@ -95,6 +95,40 @@ def test_order_and_duplicates_change_nothing(network, tiny_tokenizer):
     found = score_loglikelihoods(network, tiny_tokenizer, requests)
 
     assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
+
+
+@pytest.mark.parametrize(("most", "characters"), [(1, 10**9), (2, 10**9), (10**9, 1), (10**9, 500)])
+def test_windows_change_nothing(network, tiny_tokenizer, monkeypatch, most, characters):
+    """A prefix that some windows share is found and run anew where it changes."""
+    monkeypatch.setattr(scoring, "WINDOW", most)
+    monkeypatch.setattr(scoring, "WINDOW_CHARACTERS", characters)
+    monkeypatch.setattr(scoring, "SHORTEST_PREFIX", 2)
+    requests = [*REQUESTS, REQUESTS[1], REQUESTS[1], *REQUESTS, LoglikelihoodRequest("a", ())]
+    read = iter(requests)
+
+    found = score_loglikelihoods(network, tiny_tokenizer, read)
+
+    assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer, requests))
+    assert list(read) == []
+
+
+def test_requests_are_read_window_by_window(network, tiny_tokenizer, monkeypatch):
+    monkeypatch.setattr(scoring, "WINDOW", 2)
+    read = []
+    encode = scoring.encode_pairs
+    monkeypatch.setattr(
+        scoring, "encode_pairs", lambda *args: encoded.append(len(read)) or encode(*args)
+    )
+    encoded: list[int] = []
+
+    def requests() -> Iterator[LoglikelihoodRequest]:
+        for request in REQUESTS:
+            read.append(request)
+            yield request
+
+    score_loglikelihoods(network, tiny_tokenizer, requests())
+
+    assert encoded == [2, 4, 5]
 
 
 def test_no_requests_no_answers(network, tiny_tokenizer):

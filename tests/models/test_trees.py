@@ -73,10 +73,10 @@ def test_a_tree_by_hand():
     """1─2─3 with 4 below 2, and 7 beside them."""
     tree = build_tree([(1, 2, 4), (7,), (1, 2, 3), (1, 2)])
 
-    assert tree.tokens == [1, 2, 3, 4, 7]
-    assert tree.depths == [0, 1, 2, 2, 0]
-    assert tree.ends == [4, 4, 3, 4, 5]
-    assert tree.paths == [(0, 1, 3), (4,), (0, 1, 2), (0, 1)]
+    assert list(tree.tokens) == [1, 2, 3, 4, 7]
+    assert list(tree.depths) == [0, 1, 2, 2, 0]
+    assert list(tree.ends) == [4, 4, 3, 4, 5]
+    assert [list(path) for path in tree.paths] == [[0, 1, 3], [4], [0, 1, 2], [0, 1]]
 
 
 @given(SEQUENCE, SEQUENCE)
