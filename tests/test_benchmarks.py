@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,17 @@ def models(make_tiny_model, tmp_path_factory) -> list[str]:
     return ["--model", str(folder / "v2"), "--old-model", str(folder / "v1")]
 
 
-def test_scoring_and_training_agree_with_their_peers(models, tmp_path):
-    arguments = ["scoring", "training", "--contenders", "ours", "naive", "--results", str(tmp_path)]
+def test_everything_runs_and_agrees_with_its_peers(models, tmp_path):
+    parts = ["scoring", "training", *(["scaling"] if find_spec("matplotlib") else [])]
+    arguments = [*parts, "--contenders", "ours", "naive", "--results", str(tmp_path)]
 
     ended = run_quick(*arguments, *models)
 
     assert ended.returncode == 0, ended.stderr
-    scoring = json.loads((tmp_path / "scoring-cpu-float32.json").read_text(encoding="utf-8"))
-    training = json.loads((tmp_path / "training-cpu-float32.json").read_text(encoding="utf-8"))
+    scoring, training = (
+        json.loads((tmp_path / f"{part}-cpu-float32.json").read_text(encoding="utf-8"))
+        for part in ("scoring", "training")
+    )
     names = ["ARC-Easy-like, zero-shot", "ARC-Easy-like, five-shot", "PIQA-like"]
     assert [case["name"] for case in scoring["cases"]] == names
     for case in scoring["cases"]:
@@ -45,17 +49,9 @@ def test_scoring_and_training_agree_with_their_peers(models, tmp_path):
     for case in training["cases"]:
         tokens = {name: runs[0]["tokens"] for name, runs in case["runs"].items()}
         assert tokens["ours"] == tokens["naive"]
-
-
-def test_scaling_is_measured_and_drawn(models, tmp_path):
-    pytest.importorskip("matplotlib")
-    arguments = ["scaling", "--contenders", "ours", "naive", "--results", str(tmp_path)]
-
-    ended = run_quick(*arguments, *models)
-
-    assert ended.returncode == 0, ended.stderr
-    assert "scoring: prompt length | × 2" in ended.stdout
-    assert (tmp_path / "scaling-cpu-float32.svg").is_file()
+    if "scaling" in parts:
+        assert "scoring: prompt length | × 2" in ended.stdout
+        assert (tmp_path / "scaling-cpu-float32.svg").is_file()
 
 
 def test_the_contenders_of_trl(models):

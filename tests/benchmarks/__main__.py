@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.options import RESULTS, BenchmarkError, Options, read_options
+from tests.benchmarks.options import PARTS, RESULTS, BenchmarkError, Options, read_options
 from tests.benchmarks.quiet import quiet_libraries
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -21,8 +22,8 @@ def main() -> None:
         quiet_libraries()
         for part in options.parts:
             _measure(options, part)
-    if options.write_readme:
-        _write_readme(options.results or RESULTS)
+    if options.stored or options.write_readme:
+        _show_stored(options.results or RESULTS, write=options.write_readme)
 
 
 def _measure(options: Options, part: str) -> None:
@@ -41,12 +42,8 @@ def _measure(options: Options, part: str) -> None:
     print(render(result), end="\n\n", flush=True)
     if options.results is None:
         return
-    path = write_result(options.results, result)
-    say(f"written: {path.name}")
-    if part == "scaling":
-        from tests.benchmarks.plot import draw_scaling
-
-        draw_scaling(result, path.with_suffix(".svg"))
+    say(f"written: {write_result(options.results, result).name}")
+    _draw(result, options.results)
 
 
 def _check_packages(options: Options) -> None:
@@ -71,7 +68,20 @@ def _check_packages(options: Options) -> None:
         check_contenders(options.contenders)
 
 
-def _write_readme(results: Path) -> None:
+def _draw(result: dict[str, Any], results: Path) -> None:
+    from tests.benchmarks.plot import draw_scaling
+    from tests.benchmarks.tables import plot_path
+
+    if result["part"] == "scaling":
+        draw_scaling(result, results / Path(plot_path(result)).name)
+
+
+def _show_stored(results: Path, *, write: bool) -> None:
+    """Draw stored results, and write them into README or show them.
+
+    Raises:
+        BenchmarkError: If there are none.
+    """
     from tests.benchmarks.readme import write_between_markers
     from tests.benchmarks.results import read_results
     from tests.benchmarks.tables import render
@@ -79,9 +89,14 @@ def _write_readme(results: Path) -> None:
     stored = read_results(results)
     if not stored:
         raise BenchmarkError(f"there are no results in {results}: measure some first")
-    order = ("scoring", "training", "scaling")
-    stored.sort(key=lambda result: order.index(result["part"]))
-    write_between_markers("\n\n".join(render(result) for result in stored))
+    stored.sort(key=lambda result: PARTS.index(result["part"]))
+    for result in stored:
+        _draw(result, results)
+    text = "\n\n".join(render(result) for result in stored)
+    if write:
+        write_between_markers(text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results as files: one per part, device and dtype, so that measuring again replaces the same."""
+"""Results as files: measuring the same part, device, dtype and data again replaces one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def write_result(directory: Path, result: Result) -> Path:
     """Write a part's result and return its file."""
     directory.mkdir(parents=True, exist_ok=True)
     machine = result["machine"]
-    path = directory / f"{result['part']}-{machine['device']}-{machine['dtype']}.json"
+    parts = [result["part"], machine["device"], machine["dtype"], result.get("data")]
+    path = directory / f"{'-'.join(filter(None, parts))}.json"
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 

@@ -26,6 +26,7 @@ def measure_scoring(options: Options) -> dict[str, Any]:
     network, tokenizer = load_model(options.model, device=options.device, dtype=options.dtype)
     return {
         "part": "scoring",
+        "data": "arc-easy" if options.arc_easy else None,
         "machine": describe_machine(options.device, options.dtype),
         "model": describe_model(network),
         "cases": [

@@ -12,6 +12,11 @@ from tests.benchmarks.training import TARGETS
 
 MIB = 2**20
 
+_ROUNDED = (
+    "In bfloat16 the harness rounds each token's log-probability to three digits; its answers "
+    "differ by that too."
+)
+
 
 def render(result: Result) -> str:
     """Return the tables of one part, with a line on where its figures come from."""
@@ -55,6 +60,7 @@ def _render_scoring(result: Result) -> str:
             "same loaded network.",
             _table(head, rows),
             f"Tokens per prompt and per option, on average: {lengths}.",
+            *([_ROUNDED] if result["machine"]["dtype"] == "bfloat16" else []),
         ]
     )
 

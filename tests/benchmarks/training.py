@@ -26,6 +26,7 @@ TARGETS = {"time": 2.5, "memory": 0.4, "trl": 1.0}
 most, at least."""
 
 CURVE_STEPS = 50
+CURVE_TEXTS = 4
 
 
 def measure_training_part(options: Options) -> dict[str, Any]:
@@ -162,10 +163,10 @@ def _compare_losses(options: Options, job: Job) -> dict[str, Any] | None:
     """
     if not {"ours", "naive"} <= set(options.contenders):
         return None
-    texts = CASES["choice questions with an instruction"](options.batch_size)
+    texts = CASES["choice questions with an instruction"](CURVE_TEXTS)
     steps = 2 if options.quick else CURVE_STEPS
     say(f"  losses of {steps} steps on one batch of {len(texts)} texts")
-    same = replace(job, epochs=steps)
+    same = replace(job, epochs=steps, batch_size=len(texts))
     losses = {name: dict(_run(options, name, same, texts)["losses"]) for name in ("ours", "naive")}
     both = sorted(losses["ours"].keys() & losses["naive"].keys())
     if not both:
