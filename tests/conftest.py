@@ -347,10 +347,13 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, object]]] = {
         SIZES | {"logits_scaling": 4.0, "residual_multiplier": 0.7, "embedding_multiplier": 3.0},
     ),
     "cohere": ("CohereForCausalLM", SIZES | {"logit_scale": 0.25}),
-    "gpt2": ("GPT2LMHeadModel", SIZES_OF_OLD),
+    "gpt2": (
+        "GPT2LMHeadModel",
+        SIZES_OF_OLD | dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
+    ),
     "opt": (
         "OPTForCausalLM",
-        SIZES_OF_OLD | {"ffn_dim": 64, "word_embed_proj_dim": 16, "pad_token_id": 0},
+        SIZES_OF_OLD | {"ffn_dim": 64, "word_embed_proj_dim": 16, "pad_token_id": 0, "dropout": 0},
     ),
     "gpt_neox": ("GPTNeoXForCausalLM", SIZES_OF_OLD | {"intermediate_size": 64}),
     "gpt_neo": (

@@ -77,12 +77,13 @@ class ProjectedTeachers:
 
     def choose(self, old: torch.Tensor) -> torch.Tensor:
         """Return logits of the old task model where `old` [tokens] is true, else of the new."""
-        from_old = old.cpu().nonzero().flatten()
+        old = old.cpu()
+        from_old = old.nonzero().flatten()
         if len(from_old) == 0:
             return self.new
         if len(from_old) == len(old):
             return self.old
-        from_new = (~old).cpu().nonzero().flatten()
+        from_new = (~old).nonzero().flatten()
         first = self._project(self._old, self._places[from_old])
         chosen = first.new_empty(len(old), self._width)
         chosen[from_old.to(chosen.device)] = first
