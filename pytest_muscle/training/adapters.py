@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pytest_muscle.progress import Progress
 from pytest_muscle.settings import CompatSettings, RecipeSettings, TrainingSettings
 from pytest_muscle.tasks import Task
 from pytest_muscle.training.card import compat_card, task_card
-from pytest_muscle.training.fitting import Fit, fit_adapter
+from pytest_muscle.training.fitting import Fit, check_dtype, fit_adapter
 from pytest_muscle.training.keys import compat_key, task_key
 from pytest_muscle.training.objectives import find_objective
 from pytest_muscle.training.sequences import split, training_sequences
@@ -178,10 +178,13 @@ def compat_adapter(
         assert start is not None
         _check_rank(start, recipe, task)
         check_vocabularies(old.base, new.base, task)
+        old.base.release()
         new.base.release()
         try:
             fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
+            check_dtype(fit)
             new.base.release()  # the old model comes first, alone
+            _cut([*fit.train, *fit.validation], longest_sequence(old.base.network))
             number_places(fit.train)
             teachers = {}
             for name, teacher in (("old", old), ("new", new)):
@@ -213,6 +216,7 @@ def compat_adapter(
 
             facts = fit_adapter(fit, model, new.base.engine.parts, make_trainer, directory)
         finally:
+            old.base.release()
             new.base.release()
         facts["strategy"] = recipe.strategy
         compat_card(directory, old.describe(), new.describe(), task.name, recipe, facts)
@@ -244,6 +248,13 @@ def _fit(
         progress=shop.progress,
         description=description,
     )
+
+
+def _cut(sequences: Sequence[dict[str, Any]], longest: int | None) -> None:
+    """Take the beginning off sequences that are longer than another model takes."""
+    if longest is not None:
+        for sequence in sequences:
+            sequence["input_ids"] = sequence["input_ids"][-longest:]
 
 
 def _modules(recipe: RecipeSettings) -> str | list[str]:

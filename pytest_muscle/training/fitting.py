@@ -82,17 +82,10 @@ def fit_adapter(
     Raises:
         TrainingError: If the loss becomes NaN or infinite, or memory runs out.
     """
-    import torch
-
     from pytest_muscle.models.memory import is_out_of_memory
     from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
 
-    if fit.dtype == torch.float16 and fit.device.type != "cuda":
-        raise TrainingError(
-            f"{fit.description}: float16 can be trained on CUDA devices alone",
-            where="run.dtype",
-            hint='set dtype = "auto", "bfloat16" or "float32"',
-        )
+    check_dtype(fit)
     train, validation = fit.train, fit.validation
     arguments = _arguments(fit, len(train), bool(validation))
     bar = ProgressBar(fit.progress, fit.description)
@@ -149,6 +142,22 @@ def fit_adapter(
         "device": str(fit.device),
         "dtype": str(fit.dtype).removeprefix("torch."),
     }
+
+
+def check_dtype(fit: Fit) -> None:
+    """Raise if the device cannot train in the floating-point type.
+
+    Raises:
+        TrainingError: It says what it can.
+    """
+    import torch
+
+    if fit.dtype == torch.float16 and fit.device.type != "cuda":
+        raise TrainingError(
+            f"{fit.description}: float16 can be trained on CUDA devices alone",
+            where="run.dtype",
+            hint='set dtype = "auto", "bfloat16" or "float32"',
+        )
 
 
 def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:

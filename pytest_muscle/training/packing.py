@@ -91,7 +91,7 @@ class PackTrees:
 
     trees: bool = True
 
-    def __call__(self, sequences: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, sequences: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return a batch.
 
         Args:
@@ -102,7 +102,7 @@ class PackTrees:
             input_ids, position_ids and ends (of trees) or attention_mask (of plain rows), each
             [rows, tokens]; and for each token to predict, [targets]: row and node that predict
             it, labels, weights (in how many sequences it stands so) and places (where the
-            teachers' states are).
+            teachers' states are; of NumPy, so that they stay on the CPU as those do).
         """
         import torch
 
@@ -132,7 +132,7 @@ class PackTrees:
             "nodes": keys[1],
             "labels": keys[2],
             "weights": values[0].float(),
-            "places": values[1],
+            "places": values[1].numpy(),
         }
 
 

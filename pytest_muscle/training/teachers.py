@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +13,17 @@ from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
+from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import LanguageModel
 from pytest_muscle.models.device import mixed_precision
-from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout, fits, run_trees
-from pytest_muscle.models.memory import token_budget
+from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout
+from pytest_muscle.models.memory import free_memory, is_out_of_memory, token_budget
 from pytest_muscle.models.parts import NetworkParts
-from pytest_muscle.models.trees import TokenTree, build_tree
+from pytest_muscle.models.probe import Engine
+from pytest_muscle.models.trees import build_tree
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.packing import ROW
 
@@ -74,12 +78,13 @@ class ProjectedTeachers:
 
     def choose(self, old: torch.Tensor) -> torch.Tensor:
         """Return logits of the old task model where `old` [tokens] is true, else of the new."""
-        from_old = old.cpu().nonzero().flatten()
+        old = old.cpu()
+        from_old = old.nonzero().flatten()
         if len(from_old) == 0:
             return self.new
         if len(from_old) == len(old):
             return self.old
-        from_new = (~old).cpu().nonzero().flatten()
+        from_new = (~old).nonzero().flatten()
         first = self._project(self._old, self._places[from_old])
         chosen = first.new_empty(len(old), self._width)
         chosen[from_old.to(chosen.device)] = first
@@ -119,6 +124,9 @@ def record_teacher(
         file: Where the states go.
         progress: Where progress is shown.
         description: What the progress bar says.
+
+    Raises:
+        TrainingError: If disk or memory have no room.
     """
     engine = model.base.engine
     parts = engine.parts
@@ -129,71 +137,106 @@ def record_teacher(
     mark = file.with_suffix(".json")
     complete = _read(mark) == about and file.is_file()
     if not complete:
+        mark.unlink(missing_ok=True)
         file.unlink(missing_ok=True)
-    file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _check_space(file, total * width * parts.dtype.itemsize)
     states = torch.from_file(str(file), shared=True, size=total * width, dtype=parts.dtype).view(
         total, width
     )
     if not complete:
         mixed = mixed_precision(parts.device, parts.dtype)
         with torch.inference_mode(), mixed, progress.bar(len(sequences), description, "ex") as bar:
-            for layout, batch, trees in _batches(engine, sequences, token_budget(parts)):
-                nodes = [(row, node) for row, tree in enumerate(trees) for node in range(len(tree))]
-                found = layout.run(parts, trees, NO_PREFIX, nodes).to("cpu", parts.dtype)
-                start = 0
-                for tree, members in zip(trees, batch, strict=True):
-                    for sequence, path in zip(members, tree.paths, strict=True):
-                        first = sequence["first"]
-                        states[first : first + len(path)] = found[[start + node for node in path]]
-                    start += len(tree)
-                    bar.update(len(members))
+            for layout, batch in _batches(engine, sequences, token_budget(parts)):
+                _record(parts, layout, batch, states)
+                bar.update(sum(map(len, batch)))
         mark.write_text(json.dumps(about), encoding="utf-8")
     return Teacher(states, _own_head(parts.head()), parts.device, parts.vocabulary)
 
 
+def _check_space(file: Path, size: int) -> None:
+    """Raise if the disk has no room: a mapped file that outgrows it would kill the process."""
+    free = shutil.disk_usage(file.parent).free
+    if free < size:
+        raise TrainingError(
+            f"the teachers' hidden states take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are "
+            "free",
+            where=str(file.parent),
+            hint="make room, or name a cache on another disk with --muscle-cache or [run] cache",
+        )
+
+
+Row = list[dict[str, Any]]
+"""Sequences that are run as one tree."""
+
+
 def _batches(
-    engine: Any, sequences: Sequence[dict[str, Any]], budget: int
-) -> Iterator[tuple[Layout, list[list[dict[str, Any]]], list[TokenTree]]]:
-    """Yield batches of trees of neighbouring sequences, trees of about one length."""
-    layout: Layout = engine.layout if engine.layout.run is run_trees else PLAIN
-    ordered = sorted(sequences, key=lambda sequence: sequence["input_ids"])
-    groups: list[list[dict[str, Any]]] = []
-    size = 0
-    for sequence in ordered:
-        length = len(sequence["input_ids"])
-        if not groups or layout is PLAIN or size + length > ROW:
-            groups.append([])
-            size = 0
-        groups[-1].append(sequence)
-        size += length
-    rows = [
-        (build_tree([tuple(sequence["input_ids"][:-1]) for sequence in group]), group)
-        for group in groups
-    ]
-    rows.sort(key=lambda row: -len(row[0]))
-    batch: list[tuple[TokenTree, list[dict[str, Any]]]] = []
-    for row in rows:
-        if batch and (len(batch) + 1) * len(batch[0][0]) > budget:
-            yield _ready(engine, layout, batch)
-            batch = []
-        batch.append(row)
-    yield _ready(engine, layout, batch)
+    engine: Engine, sequences: Sequence[dict[str, Any]], budget: int
+) -> Iterator[tuple[Layout, list[Row]]]:
+    """Yield batches of rows of neighbouring sequences, rows of about one length.
+
+    Sequences that the model does not take as trees are rows of their own, and those beyond its
+    longest path never stand in a batch with shorter ones.
+    """
+    sides: dict[tuple[str, bool], tuple[Layout, list[Row]]] = {}
+    for sequence in sorted(sequences, key=lambda sequence: sequence["input_ids"]):
+        length = len(sequence["input_ids"]) - 1
+        layout = engine.layout if engine.takes_trees(length) else PLAIN
+        _, rows = sides.setdefault((layout.name, engine.is_short(length)), (layout, []))
+        if rows and layout is not PLAIN and _tokens(rows[-1]) + length <= ROW:
+            rows[-1].append(sequence)
+        else:
+            rows.append([sequence])
+    for layout, rows in sides.values():
+        rows.sort(key=_tokens, reverse=True)
+        batch: list[Row] = []
+        for row in rows:
+            if batch and (len(batch) + 1) * _tokens(batch[0]) > budget:
+                yield layout, batch
+                batch = []
+            batch.append(row)
+        yield layout, batch
 
 
-def _ready(
-    engine: Any, layout: Layout, batch: list[tuple[TokenTree, list[dict[str, Any]]]]
-) -> tuple[Layout, list[list[dict[str, Any]]], list[TokenTree]]:
-    trees = [tree for tree, _ in batch]
-    if not all(fits(layout, tree, NO_PREFIX, engine.longest_path) for tree in trees):
-        layout = PLAIN
-    return layout, [group for _, group in batch], trees
+def _tokens(row: Row) -> int:
+    return sum(len(sequence["input_ids"]) - 1 for sequence in row)
+
+
+def _record(
+    parts: NetworkParts, layout: Layout, batch: Sequence[Row], states: torch.Tensor
+) -> None:
+    """Write the states of a batch to their places; halve it if memory runs out."""
+    trees = [build_tree([tuple(each["input_ids"][:-1]) for each in row]) for row in batch]
+    nodes = [(number, node) for number, tree in enumerate(trees) for node in range(len(tree))]
+    try:
+        found = layout.run(parts, trees, NO_PREFIX, nodes).to("cpu", parts.dtype)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise TrainingError(
+                f"out of memory while a teacher reads {len(nodes)} tokens",
+                hint="set a smaller max_length, or dtype = 'bfloat16'",
+            ) from error
+    else:
+        start = 0
+        for tree, row in zip(trees, batch, strict=True):
+            for sequence, path in zip(row, tree.paths, strict=True):
+                first = sequence["first"]
+                states[first : first + len(path)] = found[[start + node for node in path]]
+            start += len(tree)
+        return
+    free_memory(parts.device)
+    middle = len(batch) // 2
+    _record(parts, layout, batch[:middle], states)
+    _record(parts, layout, batch[middle:], states)
 
 
 def _own_head(head: nn.Module) -> nn.Module:
     """Return a head that training does not change: a copy where adapters are inside it."""
-    adapted = any(isinstance(module, BaseTunerLayer) for module in head.modules())
-    trained = any(parameter.requires_grad for parameter in head.parameters())
-    return copy.deepcopy(head).requires_grad_(False) if adapted or trained else head
+    kinds = (BaseTunerLayer, AuxiliaryTrainingWrapper)
+    adapted = any(isinstance(module, kinds) for module in head.modules())
+    return copy.deepcopy(head).requires_grad_(False) if adapted else head
 
 
 def _width(parts: NetworkParts) -> int:

@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from pytest_muscle.models.memory import CHUNK_LOGITS
-from pytest_muscle.models.parts import NetworkParts
+from pytest_muscle.models.parts import NetworkParts, forward_parameters
 from pytest_muscle.models.trees import tree_mask
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.chunks import chunked_loss
@@ -43,9 +43,9 @@ class AdapterTrainer(Trainer):
             weights for weights in self._head.parameters() if weights.requires_grad
         ]
         self._chunk = max(1, CHUNK_LOGITS[self.args.device.type] // parts.vocabulary)
-        self._masked = 0.0
-        self._tokens = 0.0
-        self._evaluated = torch.zeros(2)
+        # Masked tokens and tokens since the last log, on the device: reading them waits for it.
+        self._shares = torch.zeros(2, device=self.args.device)
+        self._evaluated = torch.zeros(2, device=self.args.device)
 
     def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
         """Evaluate; the loss is the mean over all tokens, whatever the batches are."""
@@ -68,14 +68,13 @@ class AdapterTrainer(Trainer):
         training = model.training
         loss_of = self.token_loss if training else self.cross_entropy
         weights = inputs["weights"]
-        places = inputs["places"].cpu()
-        figures = torch.zeros(2, device=weights.device)
+        places = torch.from_numpy(inputs["places"])
 
         def summed(hidden: torch.Tensor, here: slice) -> torch.Tensor:
             result = loss_of(self._head(hidden), inputs["labels"][here], places[here])
             if result.masked is not None:
                 masked = (result.masked * weights[here]).sum()
-                figures.add_(torch.stack([masked, weights[here].sum()]))
+                self._shares += torch.stack([masked, weights[here].sum()])
             summed_loss: torch.Tensor = (result.loss * weights[here]).sum()
             return summed_loss
 
@@ -84,11 +83,7 @@ class AdapterTrainer(Trainer):
             hidden = states[inputs["rows"], inputs["nodes"]]
             total = chunked_loss(hidden, summed, size=self._chunk, parameters=self._trained_head)
         count = weights.sum()
-        if training:
-            masked, tokens = figures.tolist()
-            self._masked += masked
-            self._tokens += tokens
-        else:
+        if not training:
             self._evaluated += torch.stack([total.detach(), count])
         if training and num_items_in_batch is not None:
             loss = total / num_items_in_batch
@@ -127,9 +122,11 @@ class AdapterTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the share of masked tokens since the last log."""
-        if "loss" in logs and self._tokens:
-            logs = {**logs, "masked": self._masked / self._tokens}
-            self._masked = self._tokens = 0.0
+        if "loss" in logs:
+            masked, tokens = self._shares.tolist()
+            self._shares.zero_()
+            if tokens:
+                logs = {**logs, "masked": masked / tokens}
         super().log(logs, start_time)
 
     def _save(
@@ -188,7 +185,7 @@ class CompatTrainer(AdapterTrainer):
 
 def _states(model: nn.Module, parts: NetworkParts, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """Return hidden states [rows, tokens, hidden] of a batch of `PackTrees`."""
-    given = {"input_ids": inputs["input_ids"], "use_cache": False}
+    given: dict[str, Any] = {"input_ids": inputs["input_ids"], "use_cache": False}
     if "ends" in inputs:
         given["position_ids"] = inputs["position_ids"]
         given["attention_mask"] = tree_mask(inputs["ends"], parts.dtype)
@@ -197,6 +194,8 @@ def _states(model: nn.Module, parts: NetworkParts, inputs: dict[str, torch.Tenso
     if not hasattr(model, "module"):
         return parts.states(**given)[0]  # type: ignore[no-any-return]
     # A parallel wrapper must be called as a whole to know that a step has begun.
+    if parts.split and "logits_to_keep" in forward_parameters(parts.network):
+        given["logits_to_keep"] = 1  # none at all is asked for, and a wrapper needs one
     caught: list[Any] = []
     handle = parts.decoder.register_forward_hook(lambda *call: caught.append(call[-1]))
     try:

@@ -27,7 +27,7 @@ TREE, TREE_ALONE, CACHED, CACHED_ALONE, _ = LAYOUTS
 
 TAKE_TREES = [
     *("llama", "tied embeddings", "qwen2", "gemma2", "granite", "cohere"),
-    *("gpt2", "opt", "gpt_neox", "mistral", "dynamic rope", "longrope"),
+    *("gpt2", "opt", "gpt_neox", "mistral", "longrope"),
 ]
 TAKE_CACHES = [name for name in TAKE_TREES if name != "mistral"] + ["bloom", "falcon"]
 TAKE_ROWS = [*TAKE_TREES, "bloom", "falcon", "mamba", "lfm2", "gpt_neo"]

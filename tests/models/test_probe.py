@@ -53,7 +53,7 @@ def plain(network, tokenizer) -> list[tuple[float, ...]]:
     "name",
     [
         *("llama", "tied embeddings", "mistral", "qwen2", "gemma2", "granite", "cohere"),
-        *("gpt2", "opt", "gpt_neox", "longrope", "dynamic rope"),
+        *("gpt2", "opt", "gpt_neox", "longrope"),
     ],
 )
 def test_trees_are_the_rule(make_network, name):

@@ -39,7 +39,7 @@ def plain_loglikelihood(network, tokenizer, prompt: str, option: str) -> float:
     context = tokenizer.encode(prompt)
     whole = tokenizer.encode(prompt + option)
     with torch.no_grad():
-        logits = network(torch.tensor([whole[:-1]])).logits[0].float()
+        logits = network(torch.tensor([whole[:-1]], device=network.device)).logits[0].float()
     return sum(
         float(torch.log_softmax(logits[position - 1], dim=-1)[whole[position]])
         for position in range(len(context), len(whole))
@@ -73,7 +73,8 @@ def network(directory):
     return AutoModelForCausalLM.from_pretrained(directory).eval()
 
 
-def test_equals_a_plain_forward_pass(network, tiny_tokenizer):
+def test_equals_a_plain_forward_pass(network, tiny_tokenizer, device):
+    network.to(device)
     wanted = plain_loglikelihoods(network, tiny_tokenizer)
 
     found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS)
@@ -83,7 +84,8 @@ def test_equals_a_plain_forward_pass(network, tiny_tokenizer):
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 40, 150, 10**9])
-def test_the_token_budget_changes_nothing(network, tiny_tokenizer, batch_tokens):
+def test_the_token_budget_changes_nothing(network, tiny_tokenizer, device, batch_tokens):
+    network.to(device)
     found = score_loglikelihoods(network, tiny_tokenizer, REQUESTS, batch_tokens=batch_tokens)
 
     assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
@@ -247,9 +249,9 @@ class WithoutLogitsToKeep(LlamaForCausalLM):
         *("mistral", "longrope", "gpt_neo", "bloom", "falcon", "mamba", "lfm2"),
     ],
 )
-def test_other_architectures(name, make_network, tiny_tokenizer):
+def test_other_architectures(name, make_network, tiny_tokenizer, device):
     """Some have a window of 12 or 16 tokens: one prompt is longer, the shared prefix too."""
-    network = make_network(name, vocab_size=len(tiny_tokenizer))
+    network = make_network(name, vocab_size=len(tiny_tokenizer)).to(device)
     question = f"{FEW_SHOT}Question: Which colour has the letter of the moor?\nAnswer:"
     alike = [
         LoglikelihoodRequest(question, (" red", " red apple")),
@@ -292,6 +294,7 @@ def test_options_on_both_sides_of_the_longest_path(name, words, make_network, ti
     assert progress.ready == 2  # though one may be run in two parts
 
 
+@pytest.mark.filterwarnings("ignore:WithoutLogitsToKeep is run as plain rows")
 def test_a_model_that_cannot_keep_some_logits_only(directory, network, tiny_tokenizer):
     plain = WithoutLogitsToKeep.from_pretrained(directory).eval()
 

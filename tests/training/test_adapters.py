@@ -1,7 +1,9 @@
 """Task and compat adapters, from configuration to a stored PEFT directory."""
 
+import gc
 import json
 import shutil
+import weakref
 from dataclasses import dataclass, fields, replace
 
 import pytest
@@ -15,6 +17,7 @@ from pytest_muscle.errors import ModelError, TrainingError
 from pytest_muscle.models import LanguageModel, LoglikelihoodRequest
 from pytest_muscle.progress import SILENT
 from pytest_muscle.settings import CompatSettings, RecipeSettings
+from pytest_muscle.training import adapters, teachers
 from pytest_muscle.training.adapters import AdapterShop, compat_adapter, task_adapter
 from pytest_muscle.training.objectives import OBJECTIVES, muscle
 from pytest_muscle.training.store import Adapter, AdapterStore
@@ -234,6 +237,151 @@ class TestCompatAdapter:
 
         assert resumed.origin == "trained"
         assert same_weights(resumed.path, undisturbed.path)
+
+    def test_what_the_teachers_said_is_not_asked_again(
+        self, shop, task, old, new, monkeypatch, tmp_path
+    ):
+        """A kill between the teachers and the first step, and one amid the second teacher."""
+        batches = []
+        written = teachers._record
+        monkeypatch.setattr(teachers, "ROW", 1)
+        monkeypatch.setattr(teachers, "token_budget", lambda _: 1)
+
+        def count(parts, *args: object) -> None:
+            batches.append(parts.network)
+            if len(batches) == 20:
+                raise KeyboardInterrupt
+            written(parts, *args)
+
+        def kill(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        other_store = AdapterStore(tmp_path / "other", SILENT)
+        undisturbed = compat_adapter(replace(shop, store=other_store), task, old, new, COMPAT)
+        monkeypatch.setattr(teachers, "_record", count)
+
+        with pytest.raises(KeyboardInterrupt):  # amid the new one: the old one read 16 examples
+            compat_adapter(shop, task, old, new, COMPAT)
+        assert len(set(map(id, batches))) == 2
+        with monkeypatch.context() as patch:
+            patch.setattr("pytest_muscle.training.adapters.fit_adapter", kill)
+            with pytest.raises(KeyboardInterrupt):
+                compat_adapter(shop, task, old, new, COMPAT)
+        assert len(batches) == 20 + 16  # the new one from its start, the old one not again
+        (work,) = (shop.store.directory / ".training").iterdir()
+        assert {path.name for path in work.iterdir()} == {
+            *("old.states", "old.json", "new.states", "new.json")
+        }
+
+        resumed = compat_adapter(shop, task, old, new, COMPAT)
+
+        assert len(batches) == 20 + 16
+        assert same_weights(resumed.path, undisturbed.path)
+        assert not work.exists()
+
+    def test_the_old_model_has_left_memory_when_training_starts(
+        self, shop, task, old, new, monkeypatch
+    ):
+        requests = [LoglikelihoodRequest(task.train[0].prompt, (" red",))]
+        old.loglikelihoods(requests)
+        new.loglikelihoods(requests)
+        weights = [weakref.ref(layer) for layer in old.base.network.model.layers.modules()]
+        fit = adapters.fit_adapter
+        loaded = []
+
+        def look(*args: object) -> object:
+            gc.collect()
+            loaded.append((old.base.loaded, new.base.loaded))
+            assert not any(layer() is not None for layer in weights)
+            return fit(*args)
+
+        monkeypatch.setattr(adapters, "fit_adapter", look)
+
+        compat_adapter(shop, task, old, new, COMPAT)
+
+        assert loaded == [(False, True)]
+        assert not new.base.loaded
+
+    def test_an_error_of_a_teacher_leaves_no_model_in_memory(
+        self, shop, task, old, new, monkeypatch
+    ):
+        def fail(*_: object) -> None:
+            raise TrainingError("no room")
+
+        monkeypatch.setattr(teachers, "_check_space", fail)
+
+        with pytest.raises(TrainingError, match="no room"):
+            compat_adapter(shop, task, old, new, COMPAT)
+        assert not old.base.loaded
+        assert not new.base.loaded
+
+    def test_float16_on_the_cpu_is_refused_before_teachers_read(
+        self, shop, task, models, base_of, monkeypatch
+    ):
+        half = {"dtype": torch.float16}
+        old = LanguageModel(base_of(models / "old", **half), models / "old-adapter")
+        new = LanguageModel(base_of(models / "new", **half), models / "new-adapter")
+        monkeypatch.setattr(teachers, "_record", lambda *_: pytest.fail("a teacher read"))
+
+        with pytest.raises(TrainingError, match="compat adapter: float16 can be trained on CUDA"):
+            compat_adapter(shop, task, old, new, COMPAT)
+
+    @pytest.mark.filterwarnings("ignore:fan_in_fan_out")
+    @pytest.mark.parametrize(("before", "after"), [(8, 64), (64, 8)])
+    def test_models_that_take_sequences_of_different_lengths(
+        self, shop, task, base_of, tiny_tokenizer, make_tiny_adapter, tmp_path, before, after
+    ):
+        """GPT-2 has no position for a token more: the shorter of the two decides."""
+        sides = []
+        for name, longest in (("old", before), ("new", after)):
+            config = GPT2Config(vocab_size=len(tiny_tokenizer), n_embd=32, n_layer=1, n_head=2)
+            config.n_positions = longest
+            GPT2LMHeadModel(config).save_pretrained(tmp_path / name)
+            tiny_tokenizer.save_pretrained(tmp_path / name)
+            adapter = make_tiny_adapter(tmp_path / name, tmp_path / f"{name}-adapter", 1)
+            sides.append(LanguageModel(base_of(tmp_path / name), adapter))
+
+        adapter = compat_adapter(shop, task, *sides, COMPAT)
+
+        assert adapter.origin == "trained"
+
+    @pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"target_modules": ["q_proj", "lm_head"]},
+            {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        ],
+    )
+    def test_a_trained_head_starts_at_the_new_task_model_s_and_leaves_it_alone(
+        self, shop, task, old, models, base_of, make_tiny_adapter, tmp_path, monkeypatch, settings
+    ):
+        adapter = make_tiny_adapter(models / "new", tmp_path / "start", 5, **settings)
+        new = LanguageModel(base_of(models / "new"), adapter)
+        seen = []
+
+        def spy(student, gold, teachers, temperature):  # noqa: ANN202
+            seen.append((student.detach().clone(), teachers.new.clone()))
+            return muscle(student, gold, teachers, temperature)
+
+        monkeypatch.setitem(OBJECTIVES, "spy", spy)
+        requests = [LoglikelihoodRequest(example.prompt, (" red",)) for example in task.train]
+        before = new.loglikelihoods(requests)
+
+        made = compat_adapter(
+            shop, task, old, new, replace(COMPAT, strategy="spy", validation_fraction=0)
+        )
+
+        student, teacher = seen[0]
+        torch.testing.assert_close(student, teacher, rtol=1e-5, atol=1e-5)
+        changed = weights_of(made.path)
+        head = [name for name in changed if "lm_head" in name and "base_layer" not in name]
+        assert head
+        start = weights_of(adapter)
+        assert all(not torch.equal(changed[name], start[name]) for name in head)
+        assert torch.allclose(
+            torch.tensor(new.loglikelihoods(requests)), torch.tensor(before), atol=1e-5
+        )
 
     def test_a_loss_that_is_no_number_leaves_nothing(self, shop, task, old, new, monkeypatch):
         def spoilt(student, gold, teachers, temperature):  # noqa: ANN202

@@ -1,19 +1,27 @@
 """The Trainer's loss and gradient, against forward passes of one sequence at a time."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import (
     AutoModelForCausalLM,
     TrainerCallback,
     TrainingArguments,
 )
 
+from pytest_muscle.models.memory import CHUNK_LOGITS
 from pytest_muscle.models.parts import network_parts
-from pytest_muscle.training.objectives import find_objective, muscle
+from pytest_muscle.models.probe import find_engine
+from pytest_muscle.training import divergence
+from pytest_muscle.training.objectives import TokenLoss, find_objective, muscle
 from pytest_muscle.training.packing import PackTrees
 from pytest_muscle.training.teachers import Teacher, number_places
 from pytest_muscle.training.trainer import STUDENT, AdapterTrainer, CompatTrainer
@@ -207,6 +215,52 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(
         torch.testing.assert_close(kept.gradient[name], gradient, rtol=1e-4, atol=1e-7)
 
 
+@pytest.fixture
+def process_group(tmp_path):
+    """The one process of a distributed run."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("trees", [True, False])
+@pytest.mark.parametrize("options", [{}, {"find_unused_parameters": True}])
+def test_a_parallel_wrapper_gives_the_same_gradient(
+    models, tmp_path, process_group, trees, options
+):
+    """It is called as a whole, so that it gathers gradients, and makes no logits but one."""
+    naive_loss(models).backward()
+    wanted = gradient_of(models.new)
+    models.new.zero_grad()
+    trainer = make_trainer(models, tmp_path, trees=trees)
+    wrapped = DistributedDataParallel(models.new, **options).train()
+    gathered = []
+    wrapped.register_comm_hook(None, lambda _, bucket: done(bucket, gathered))
+    positions = []
+    models.new.get_base_model().lm_head.register_forward_hook(
+        lambda _, inputs, __: positions.append(inputs[0].shape[-2])
+    )
+
+    trainer.compute_loss(wrapped, PackTrees(trees)(numbered())).backward()
+
+    found = gradient_of(models.new)
+    assert gathered
+    assert positions[0] == 1
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+def done(bucket: torch.distributed.GradBucket, gathered: list[int]) -> torch.futures.Future:
+    """What a bucket of gradients becomes in a world of one process: itself."""
+    gathered.append(bucket.index())
+    future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+    future.set_result(bucket.buffer())
+    return future
+
+
 def test_at_the_first_step_all_gradient_comes_from_missed_tokens(directories, tmp_path, models):
     start = AutoModelForCausalLM.from_pretrained(directories / "new")
     models.new = put_on(start, directories / "new-adapter", directories / "new-adapter")
@@ -294,6 +348,177 @@ def test_the_objective_is_the_one_named(models, tmp_path):
         q = torch.softmax(forward(models.new, tokens) / T, dim=-1)
         wanted.append((p * (p / q).log()).sum(dim=-1))
     assert loss.item() == pytest.approx(torch.cat(wanted).mean().item(), rel=1e-5)
+
+
+class Sizes(TorchDispatchMode):
+    """Keeps the largest tensor that any operation makes, views aside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> object:
+        result = func(*args, **(kwargs or {}))
+        known = {
+            tensor.untyped_storage().data_ptr()
+            for tensor in tree_leaves((args, kwargs))
+            if isinstance(tensor, torch.Tensor)
+        }
+        for tensor in tree_leaves(result):
+            fresh = isinstance(tensor, torch.Tensor) and (
+                tensor.untyped_storage().data_ptr() not in known
+            )
+            if fresh:
+                self.largest = max(self.largest, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("trees", [True, False])
+@pytest.mark.parametrize("kind", [CompatTrainer, AdapterTrainer])
+def test_logits_of_all_tokens_never_exist_at_once(models, tmp_path, monkeypatch, kind, trees):
+    vocabulary = network_parts(models.new).vocabulary
+    monkeypatch.setitem(CHUNK_LOGITS, "cpu", 4 * vocabulary)
+    monkeypatch.setattr(divergence, "BLOCK", vocabulary)
+    trainer = make_trainer(models, tmp_path, kind=kind, trees=trees)
+    packed = PackTrees(trees)(numbered())
+    tokens = len(packed["labels"])
+    assert tokens > 20
+
+    models.new.train()
+    with Sizes() as training:
+        trainer.compute_loss(models.new, packed).backward()
+    models.new.eval()
+    with Sizes() as evaluation, torch.no_grad():
+        trainer.compute_loss(models.new, packed)
+
+    # The largest are weights and attention, and four tokens' logits.
+    for sizes in (training, evaluation):
+        assert 4 * vocabulary <= sizes.largest < tokens * vocabulary / 2
+
+
+def test_logits_of_all_tokens_are_seen_where_they_exist(models):
+    """The measure of the test above measures."""
+    with Sizes() as sizes, torch.no_grad():
+        models.new(torch.tensor([[5] * 30]))
+
+    assert sizes.largest == 30 * network_parts(models.new).vocabulary
+
+
+def test_an_objective_that_asks_for_both_teachers_everywhere(models, tmp_path, monkeypatch):
+    """As objectives were written when both were there at once: tensors, and PyTorch's losses."""
+    monkeypatch.setitem(CHUNK_LOGITS, "cpu", 7 * network_parts(models.new).vocabulary)
+
+    def earlier(student, gold, teachers, temperature):  # noqa: ANN202
+        masked = student.argmax(dim=-1) != gold
+        teacher = torch.where(masked[:, None], teachers.old, teachers.new)
+        assert teachers.old.shape == teachers.new.shape == student.shape
+        loss = functional.kl_div(
+            functional.log_softmax(student.float() / temperature, dim=-1),
+            functional.log_softmax(teacher.float() / temperature, dim=-1),
+            log_target=True,
+            reduction="none",
+        ).sum(dim=-1)
+        return TokenLoss(loss=loss, masked=masked)
+
+    kept = KeepGradient()
+    naive_loss(models).backward()
+    wanted = gradient_of(models.new)
+    models.new.zero_grad()
+
+    make_trainer(models, tmp_path, objective=earlier, callback=kept).train()
+
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(kept.gradient[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("old", "new"), [(300, 380), (380, 300), (300, 300)])
+def test_teachers_with_other_numbers_of_logits(models, tmp_path, old, new):
+    """Vocabularies are padded to different sizes: what all have in common is compared."""
+    trainer = make_trainer(models, tmp_path)
+    width = min(old, new)
+    trainer._old = cut(trainer._old, old)
+    trainer._new = cut(trainer._new, new)
+    trainer._width = width
+    models.new.train()
+
+    loss = trainer.compute_loss(models.new, batch(SEQUENCES))
+
+    wanted = []
+    for tokens in SEQUENCES:
+        z1 = forward(models.old, tokens)[:, :width]
+        models.new.set_adapter("teacher")
+        z2 = forward(models.new, tokens)[:, :width]
+        models.new.set_adapter(STUDENT)
+        z = forward(models.new, tokens)[:, :width]
+        gold = torch.tensor(tokens[1:])
+        p = torch.where((z.argmax(-1) != gold)[:, None], z1, z2).div(T).softmax(-1)
+        wanted.append((p * (p.log() - z.div(T).log_softmax(-1))).sum(-1))
+    assert loss.item() == pytest.approx(torch.cat(wanted).mean().item(), rel=1e-5)
+    loss.backward()
+    assert any(weights.grad.any() for weights in models.new.parameters() if weights.requires_grad)
+
+
+def cut(teacher: Teacher, vocabulary: int) -> Teacher:
+    """A teacher whose head ends earlier."""
+    head = teacher.head
+    return replace(
+        teacher, head=Lambda(lambda states: head(states)[:, :vocabulary]), vocabulary=vocabulary
+    )
+
+
+class Lambda(nn.Module):
+    """A module that is a function."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.forward = function
+
+
+@pytest.mark.filterwarnings("ignore:.* is run as", "ignore:fan_in_fan_out")
+@pytest.mark.parametrize("chunk", [3, 10**6])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *[(name, {}) for name in ("llama", "gemma2", "cohere", "opt", "gpt_neox", "mistral")],
+        *[(name, {}) for name in ("gpt2", "gpt_neo", "bloom", "lfm2")],
+        ("llama", {"target_modules": ["q_proj", "lm_head"]}),
+        ("llama", {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}),
+    ],
+)
+def test_other_architectures_and_other_adapters(
+    name, settings, chunk, make_network, tmp_path, monkeypatch, device
+):
+    """Some do not take trees, one not of sequences so long; a head may be trained too."""
+    monkeypatch.setitem(CHUNK_LOGITS, device.type, chunk * 97)
+    network = make_network(name).to(device)
+    sequences = [[token % 97 for token in tokens] * 2 for tokens in SEQUENCES]
+    longest = max(map(len, sequences))
+    trees = find_engine(network).takes_trees(longest)
+    options = {"target_modules": "all-linear", "r": 2, "task_type": "CAUSAL_LM"}
+    model = get_peft_model(network, LoraConfig(init_lora_weights=False, **(options | settings)))
+    losses = []
+    for tokens in sequences:
+        logits = model.train()(torch.tensor([tokens[:-1]], device=device)).logits[0]
+        gold = torch.tensor(tokens[1:], device=device)
+        losses.append(functional.cross_entropy(logits.float(), gold, reduction="none"))
+    wanted_loss = torch.cat(losses).mean()
+    wanted_loss.backward()
+    wanted = gradient_of(model)
+    model.zero_grad()
+    arguments = TrainingArguments(str(tmp_path), use_cpu=device.type == "cpu", report_to="none")
+    trainer = AdapterTrainer(model=model, args=arguments, parts=network_parts(model))
+
+    packed = PackTrees(trees)([{"input_ids": tokens} for tokens in sequences])
+    loss = trainer.compute_loss(model, trainer._prepare_inputs(packed))
+    loss.backward()
+
+    assert trees == (name not in ("mistral", "gemma2", "gpt_neo", "bloom", "lfm2"))
+    torch.testing.assert_close(loss, wanted_loss, rtol=1e-5, atol=0)
+    found = gradient_of(model)
+    assert found.keys() == wanted.keys()
+    for weights, gradient in wanted.items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(found[weights], gradient, rtol=1e-3, atol=1e-4 * scale)
 
 
 def naive_curve(models: Models, steps: int, learning_rate: float) -> list[float]:
