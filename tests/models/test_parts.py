@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
 
 from pytest_muscle.models.parts import NetworkParts, network_parts, unwrap
 
@@ -138,13 +138,23 @@ def test_an_adapted_head_is_part_of_the_head(make_network, settings):
         assert not torch.allclose(found, parts.head()(states[0]), atol=0.1)
 
 
+class Strict(LlamaModel):
+    """A decoder that takes tokens and nothing else."""
+
+    def forward(self, input_ids):
+        return super().forward(input_ids)
+
+
 def test_inputs_that_the_decoder_does_not_know_are_left_out(make_network):
-    parts = network_parts(make_network("mamba"))
-    assert not parts.takes("position_ids")
+    network = make_network("llama")
+    network.model.__class__ = Strict
+    parts = network_parts(network)
 
     states, _ = parts.states(input_ids=TOKENS, position_ids=torch.zeros(3), past_key_values=None)
 
     assert states.shape == (2, 7, 32)
+    assert parts.takes("input_ids")
+    assert not parts.takes("position_ids")
 
 
 def test_the_cache_comes_with_the_states(make_network):

@@ -203,11 +203,18 @@ def test_a_model_that_is_more_than_decoder_and_head_is_found(
         assert row == pytest.approx(wanted, abs=tolerance)
 
 
-def test_memory_that_runs_out_is_not_taken_for_a_failed_probe(make_network, monkeypatch):
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_memory_that_runs_out_is_not_taken_for_a_failed_probe(make_network, monkeypatch, call):
+    """Whichever of the probe's forward passes it is."""
     network = make_network("llama")
+    forward = network.lm_head.forward
+    calls = []
 
-    def run_out(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def run_out(hidden: torch.Tensor) -> torch.Tensor:
+        calls.append(hidden)
+        if len(calls) == call:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(hidden)
 
     monkeypatch.setattr(network.lm_head, "forward", run_out)
 

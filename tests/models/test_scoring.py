@@ -114,8 +114,15 @@ def test_windows_change_nothing(network, tiny_tokenizer, monkeypatch, most, char
     assert list(read) == []
 
 
-def test_requests_are_read_window_by_window(network, tiny_tokenizer, monkeypatch):
-    monkeypatch.setattr(scoring, "WINDOW", 2)
+@pytest.mark.parametrize(
+    ("name", "size", "windows"),
+    [("WINDOW", 2, [2, 4, 5]), ("WINDOW_CHARACTERS", 300, [2, 5]), ("WINDOW", 5, [5])],
+)
+def test_requests_are_read_window_by_window(
+    network, tiny_tokenizer, monkeypatch, name, size, windows
+):
+    """The second request's prompt, five times over, is 1,000 characters; the others are short."""
+    monkeypatch.setattr(scoring, name, size)
     read = []
     encode = scoring.encode_pairs
     monkeypatch.setattr(
@@ -130,7 +137,7 @@ def test_requests_are_read_window_by_window(network, tiny_tokenizer, monkeypatch
 
     score_loglikelihoods(network, tiny_tokenizer, requests())
 
-    assert encoded == [2, 4, 5]
+    assert encoded == windows
 
 
 def test_no_requests_no_answers(network, tiny_tokenizer):

@@ -4,6 +4,7 @@ import gc
 import json
 import weakref
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import LanguageModel
-from pytest_muscle.models.layouts import LAYOUTS
+from pytest_muscle.models.layouts import LAYOUTS, PLAIN
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.training import teachers
 from pytest_muscle.training.teachers import (
@@ -386,6 +387,19 @@ def test_batches_keep_to_the_budget(save_model, base_of, sequences, name):
             assert len(batch) == 1 or len(batch) * max(sizes) <= budget
             if layout is not LAYOUTS[0]:
                 assert all(len(row) == 1 for row in batch)
+
+
+@pytest.mark.parametrize("layout", [LAYOUTS[0], PLAIN])
+def test_short_and_long_sequences_are_never_in_one_batch(save_model, base_of, sequences, layout):
+    """Beyond 16 tokens the positions of the whole batch are scaled."""
+    engine = replace(base_of(save_model("longrope")[0]).engine, layout=layout)
+
+    batches = list(teachers._batches(engine, sequences, 10**9))
+
+    sides = [
+        {len(each["input_ids"]) - 1 > 16 for row in rows for each in row} for _, rows in batches
+    ]
+    assert sorted(sides, key=max) == [{False}, {True}]
 
 
 @pytest.fixture

@@ -123,8 +123,8 @@ def make_trainer(models, directory, *, kind=CompatTrainer, callback=None, **sett
             "objective": settings.pop("objective", muscle),
             "temperature": T,
             "distillation_weight": settings.pop("distillation_weight", 1.0),
-            "old": teacher_of(models.old),
-            "new": new_teacher(models),
+            "old": settings.pop("old", None) or teacher_of(models.old),
+            "new": settings.pop("new", None) or new_teacher(models),
         }
     defaults = {
         "per_device_train_batch_size": 9,
@@ -335,6 +335,19 @@ def test_the_share_of_masked_tokens_is_logged(models, tmp_path):
     assert trainer.state.log_history[0]["masked"] == pytest.approx(sum(wanted) / len(wanted))
 
 
+def test_each_log_counts_from_the_one_before(models, tmp_path):
+    trainer = make_trainer(models, tmp_path)
+    models.new.train()
+    trainer.compute_loss(models.new, batch(SEQUENCES))
+
+    trainer.log({"loss": 1.0})
+    trainer.log({"loss": 1.0})
+
+    first, second = trainer.state.log_history
+    assert 0 < first["masked"] <= 1
+    assert "masked" not in second
+
+
 def test_the_objective_is_the_one_named(models, tmp_path):
     named = find_objective("old_everywhere")
     trainer = make_trainer(models, tmp_path, objective=named)
@@ -434,11 +447,9 @@ def test_an_objective_that_asks_for_both_teachers_everywhere(models, tmp_path, m
 @pytest.mark.parametrize(("old", "new"), [(300, 380), (380, 300), (300, 300)])
 def test_teachers_with_other_numbers_of_logits(models, tmp_path, old, new):
     """Vocabularies are padded to different sizes: what all have in common is compared."""
-    trainer = make_trainer(models, tmp_path)
     width = min(old, new)
-    trainer._old = cut(trainer._old, old)
-    trainer._new = cut(trainer._new, new)
-    trainer._width = width
+    teachers = {"old": cut(teacher_of(models.old), old), "new": cut(new_teacher(models), new)}
+    trainer = make_trainer(models, tmp_path, **teachers)
     models.new.train()
 
     loss = trainer.compute_loss(models.new, batch(SEQUENCES))
