@@ -12,6 +12,16 @@ from typing import Any
 from pytest_muscle.digests import digest_json
 from pytest_muscle.progress import Progress
 
+ADAPTERS = "adapters"
+PREDICTIONS = "predictions"
+TRAINING = ".training"
+"""Folders of the cache; the last one is that of unfinished training, in `adapters`."""
+
+DEVICE_NOTES = "device.json"
+DIGEST_NOTES = "digests.json"
+TASK_NOTES = "tasks.json"
+"""Notebooks in the cache."""
+
 LONGEST_NAME = 120
 """Bytes of a task's name in a file's name: file systems take 255 for all of it."""
 

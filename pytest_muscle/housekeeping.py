@@ -9,7 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-NOTEBOOKS = ("device.json", "digests.json", "tasks.json")
+from pytest_muscle.cache import (
+    ADAPTERS,
+    DEVICE_NOTES,
+    DIGEST_NOTES,
+    PREDICTIONS,
+    TASK_NOTES,
+    TRAINING,
+)
+
+NOTEBOOKS = (DEVICE_NOTES, DIGEST_NOTES, TASK_NOTES)
 
 _OURS = re.compile(r"\.?(?P<key>.+-(old|new|compat)-[0-9a-f]{16})(\..+)?", re.DOTALL)
 """What stands under a key: the thing, its manifest, its lock, what a killed process left."""
@@ -71,9 +80,9 @@ def clear_cache(cache: Path) -> CacheContents:
         else:
             path.unlink(missing_ok=True)
     for folder in (
-        cache / "adapters" / ".training",
-        cache / "adapters",
-        cache / "predictions",
+        cache / ADAPTERS / TRAINING,
+        cache / ADAPTERS,
+        cache / PREDICTIONS,
         cache,
     ):
         with suppress(OSError):  # it is not there, or not empty
@@ -84,8 +93,8 @@ def clear_cache(cache: Path) -> CacheContents:
 def _things(cache: Path) -> dict[tuple[Path, str], list[Path]]:
     """Return what stands under each key, by the folder of its lock and the key's name."""
     things: dict[tuple[Path, str], list[Path]] = {}
-    for folder in (cache / "adapters", cache / "predictions"):
-        for path in [*_children(folder), *_children(folder / ".training")]:
+    for folder in (cache / ADAPTERS, cache / PREDICTIONS):
+        for path in [*_children(folder), *_children(folder / TRAINING)]:
             if match := _OURS.fullmatch(path.name):
                 things.setdefault((folder, match["key"]), []).append(path)
     return things
@@ -107,7 +116,7 @@ def _contents(paths: Iterable[Path]) -> CacheContents:
     paths = list(paths)
     shown = [path for path in paths if not path.name.startswith(".")]
     return CacheContents(
-        adapters=sum(path.parent.name == "adapters" for path in shown),
+        adapters=sum(path.parent.name == ADAPTERS for path in shown),
         tables=sum(path.suffix == ".jsonl" for path in shown),
         size=sum(map(_size, paths)),
     )

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pytest_muscle.cache import ADAPTERS, DEVICE_NOTES, DIGEST_NOTES, PREDICTIONS, TASK_NOTES
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import ModelSettings, Settings
 from pytest_muscle.tasks import Task, build_tasks
-from pytest_muscle.tasks.lookup import ExamplesById
 from pytest_muscle.tasks.memory import DigestMemory
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class ModelUpdate:
 
     def __init__(self, settings: Settings, progress: Progress = SILENT) -> None:
         self.settings = settings
-        self._digests = FileDigests(settings.cache / "digests.json")
-        memory = DigestMemory(settings.cache / "tasks.json", self._digests)
+        self._digests = FileDigests(settings.cache / DIGEST_NOTES)
+        memory = DigestMemory(settings.cache / TASK_NOTES, self._digests)
         self.tasks: Mapping[str, Task] = build_tasks(settings, memory)
         self._progress = progress
         self._made: dict[tuple[Hashable, ...], Any] = {}
@@ -177,14 +177,14 @@ class ModelUpdate:
     def _placing(self) -> Placing:
         from pytest_muscle.models.placement import Placing
 
-        store = self.settings.cache / "device.json"
+        store = self.settings.cache / DEVICE_NOTES
         return Placing(self.settings.run, store, self._progress)
 
     @cached_property
     def _store(self) -> PredictionStore:
         from pytest_muscle.predictions.store import PredictionStore
 
-        return PredictionStore(self.settings.cache / "predictions", self._progress)
+        return PredictionStore(self.settings.cache / PREDICTIONS, self._progress)
 
     @cached_property
     def _shop(self) -> AdapterShop:
@@ -192,7 +192,7 @@ class ModelUpdate:
         from pytest_muscle.training.store import AdapterStore
 
         return AdapterShop(
-            store=AdapterStore(self.settings.cache / "adapters", self._progress),
+            store=AdapterStore(self.settings.cache / ADAPTERS, self._progress),
             digests=self._digests,
             allowed=self.settings.train,
             progress=self._progress,
@@ -348,7 +348,7 @@ class ModelUpdate:
             table,
             task=name,
             model=self._task_model_spec(side, task).describe(),
-            examples=ExamplesById(task),
+            examples=task.eval_by_id,
         )
 
     def _question(self, side: Side, task: Task) -> Question:

@@ -95,7 +95,7 @@ class Examples(Sequence[Example]):
     @cached_property
     def by_id(self) -> ExamplesById:
         """The examples by id; an example is read when it is asked for."""
-        return ExamplesById(self)
+        return ExamplesById(lambda: self)
 
     def find_repeated(self) -> tuple[int, int] | None:
         """Return the positions of two examples with one id, the first such pair, or none."""
@@ -140,11 +140,18 @@ class ExamplesById(Mapping[Hashable, Example]):
     """Examples by their id, of which only the hash is in memory.
 
     Args:
-        examples: The examples, each id once.
+        read: Gives the examples, each id once; called when the first one is asked for.
     """
 
-    def __init__(self, examples: Examples) -> None:
-        self._examples = examples
+    def __init__(self, read: Callable[[], Examples]) -> None:
+        self._read = read
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return getattr, (self._examples, "by_id")
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return self._read()
 
     def __len__(self) -> int:
         return len(self._examples)

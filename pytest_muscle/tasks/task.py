@@ -70,10 +70,10 @@ class Task:
         """
         return self._evaluation[0]
 
-    @property
+    @cached_property
     def eval_by_id(self) -> ExamplesById:
-        """The evaluation examples by id."""
-        return self._evaluation[0].by_id
+        """The evaluation examples by id; the data are read when the first one is asked for."""
+        return ExamplesById(lambda: self._evaluation[0])
 
     @property
     def train(self) -> Sequence[Example]:

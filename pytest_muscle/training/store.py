@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_muscle.atomic import new_directory
-from pytest_muscle.cache import CacheKey, sole_maker
+from pytest_muscle.cache import TRAINING, CacheKey, sole_maker
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
@@ -58,7 +58,7 @@ class AdapterStore:
 
     def work_directory(self, key: AdapterKey) -> Path:
         """Return the directory of an adapter's training checkpoints."""
-        return self.directory / ".training" / key.name
+        return self.directory / TRAINING / key.name
 
     def find(self, key: AdapterKey) -> Adapter | None:
         """Return the stored adapter of that key, or none."""

@@ -225,3 +225,14 @@ def test_an_example_is_found_by_its_id(tmp_path):
 def test_an_example_s_digest_is_that_of_prompt_options_and_gold():
     example = Example("a", "Q:", ("x", "y"), 1, {"any": 1})
     assert example.digest == hashlib.sha256(b'["Q:",["x","y"],1]').hexdigest()
+
+
+def test_examples_by_id_are_read_when_the_first_one_is_asked_for(colour_task):
+    task = colour_task()
+    examples = task.eval_by_id
+    assert "_evaluation" not in vars(task)
+
+    assert examples["q4-1"] == task.eval[1]
+    assert examples.get("q9-1") is None
+    assert list(examples) == [example.id for example in task.eval]
+    assert len(examples) == 10
