@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.loading import (
+    load_config,
     load_network,
     load_tokenizer,
     without_future_warnings,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from torch import nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_muscle.models.probe import Engine
 
@@ -66,6 +67,11 @@ class BaseModel:
         if self._network is None:
             self._network = load_network(self.spec, self.device, self.dtype)
         return self._network
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The network's configuration; it takes no weights to know it."""
+        return self.network.config if self.loaded else load_config(self.spec)
 
     def activate(self, adapter: Path | None) -> nn.Module:
         """Return the network, in evaluation mode, with one adapter active or none.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_network(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
@@ -50,6 +50,21 @@ def _forget_quantisation(network: Any) -> None:
     if quantizer is not None:
         quantizer.remove_quantization_config(network)
     network.is_quantized = False
+
+
+def load_config(spec: ModelSpec) -> PreTrainedConfig:
+    """Load a base model's configuration alone.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    with _quiet(), _explained(spec, "the model"):
+        config: Any = AutoConfig.from_pretrained(
+            **_source(spec), trust_remote_code=spec.trust_remote_code
+        )
+        return config  # type: ignore[no-any-return]
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:

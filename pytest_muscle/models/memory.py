@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
     from pytest_muscle.models.parts import NetworkParts
+
+T = TypeVar("T")
 
 MOST_TOKENS = {"cpu": 512, "mps": 8192, "cuda": 65536}
 """Batches larger than this are no faster."""
@@ -65,6 +68,74 @@ def _estimated_bytes(parts: NetworkParts) -> float:
     hidden = int(config.hidden_size)
     inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
     return float(parts.dtype.itemsize * (16 * hidden + 4 * inner))
+
+
+def chunk_size(parts: NetworkParts) -> int:
+    """Return how many tokens are projected to the vocabulary at once."""
+    return max(1, CHUNK_LOGITS[parts.device.type] // parts.vocabulary)
+
+
+def batches(
+    rows: Iterable[T], size: Callable[[T], tuple[int, int]], budget: Callable[[], int]
+) -> Iterator[list[T]]:
+    """Yield rows in batches within a budget of tokens, padding included, longest first.
+
+    Args:
+        rows: What is run.
+        size: Number of the model's rows that a row takes, and of tokens in each.
+        budget: Most tokens in a batch; asked again for each, as it may have shrunk.
+    """
+    sized = [(size(row), row) for row in rows]
+    sized.sort(key=lambda pair: (-pair[0][1], -pair[0][0]))
+    batch: list[T] = []
+    height = width = 0
+    for (count, tokens), row in sized:
+        if batch and (height + count) * width > budget():
+            yield batch
+            batch, height = [], 0
+        width = width if batch else tokens
+        batch.append(row)
+        height += count
+    if batch:
+        yield batch
+
+
+def run_halved(
+    run: Callable[[Sequence[T]], None],
+    batch: Sequence[T],
+    *,
+    device: torch.device,
+    too_large: Callable[[T], Exception],
+) -> int:
+    """Run a batch; where memory runs out run its halves, and halves of these.
+
+    Args:
+        run: Runs a batch, and has done nothing yet when it runs out of memory.
+        batch: What is run, at least one.
+        device: Where it runs.
+        too_large: Makes the error for one that does not fit even alone.
+
+    Returns:
+        How often a batch was halved.
+
+    Raises:
+        Exception: What `too_large` makes.
+    """
+    try:
+        run(batch)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise too_large(batch[0]) from error
+    else:
+        return 0
+    free_memory(device)
+    middle = len(batch) // 2
+    return 1 + sum(
+        run_halved(run, half, device=device, too_large=too_large)
+        for half in (batch[:middle], batch[middle:])
+    )
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.encoding import EncodedPair, encode_pairs
+from pytest_muscle.models.memory import batches, chunk_size, run_halved, token_budget
 from pytest_muscle.models.trees import TokenTree, build_tree, common_prefix
 from pytest_muscle.progress import SILENT, Progress
 
@@ -92,7 +94,6 @@ def score_loglikelihoods(
         ModelError: If a continuation has no token of its own or is longer than the model takes,
             or if not even one request fits into memory.
     """
-    from pytest_muscle.models.memory import token_budget
     from pytest_muscle.models.probe import find_engine
 
     if total is None:
@@ -149,7 +150,7 @@ class _Scorer:
             self._tokenizer,
             [(request.prompt, text) for request in window for text in request.continuations],
         )
-        pairs = _fit(pairs, longest_sequence(self._engine.parts.network))
+        pairs = _fit(pairs, longest_sequence(self._engine.parts.network.config))
         results = np.zeros(len(pairs))
         with torch.inference_mode():
             self._use_prefix(pairs)
@@ -212,47 +213,27 @@ class _Scorer:
                 layout = PLAIN
             chosen.setdefault((layout.name, row.short), (layout, []))[1].append(row)
         for layout, group in chosen.values():
-            sized = [(layout.rows(row.tree, len(self._prefix)), row) for row in group]
-            sized.sort(key=lambda pair: (-pair[0][1], -pair[0][0]))
-            batch: list[_Row] = []
-            height = width = 0
-            for (rows_of_model, tokens), row in sized:
-                if batch and (height + rows_of_model) * width > self._budget:
-                    yield layout, batch
-                    batch, height = [], 0
-                width = width if batch else tokens
-                batch.append(row)
-                height += rows_of_model
-            yield layout, batch
+            size = partial(self._size, layout)
+            for batch in batches(group, size, lambda: self._budget):
+                yield layout, batch
+
+    def _size(self, layout: Layout, row: _Row) -> tuple[int, int]:
+        return layout.rows(row.tree, len(self._prefix))
 
     def _run(self, layout: Layout, batch: list[_Row], results: NDArray[np.float64]) -> None:
         """Add the log-probabilities of a batch to `results`; halve it if memory runs out."""
-        from pytest_muscle.models.memory import free_memory, is_out_of_memory
-
-        try:
-            self._add(layout, batch, results)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise ModelError(
-                    f"out of memory while scoring one example of {len(batch[0].tree)} tokens",
-                    hint="set run.dtype = 'bfloat16', shorten the prompts, or use a larger device",
-                ) from error
-        else:
-            return
-        free_memory(self._engine.parts.device)
+        halvings = run_halved(
+            lambda rows: self._add(layout, rows, results),
+            batch,
+            device=self._engine.parts.device,
+            too_large=_too_large,
+        )
         # What follows is no longer than this was; what came before is done.
-        self._budget = max(1, self._budget // 2)
-        middle = len(batch) // 2
-        self._run(layout, batch[:middle], results)
-        self._run(layout, batch[middle:], results)
+        self._budget = max(1, self._budget >> halvings)
 
-    def _add(self, layout: Layout, batch: list[_Row], results: NDArray[np.float64]) -> None:
+    def _add(self, layout: Layout, batch: Sequence[_Row], results: NDArray[np.float64]) -> None:
         import numpy as np
         import torch
-
-        from pytest_muscle.models.memory import CHUNK_LOGITS
 
         parts = self._engine.parts
         nodes = sorted({(n, node) for n, row in enumerate(batch) for node, _, _ in row.reads})
@@ -264,7 +245,7 @@ class _Scorer:
         )
         states = layout.run(parts, [row.tree for row in batch], self._prefix, nodes)
         at, tokens, slots = np.array(reads, dtype=np.int64).T
-        size = max(1, CHUNK_LOGITS[parts.device.type] // parts.vocabulary)
+        size = chunk_size(parts)
         values = []
         for first in range(0, len(nodes), size):
             logits = self._head(states[first : first + size]).float()
@@ -275,9 +256,15 @@ class _Scorer:
         np.add.at(results, slots, torch.cat(values).cpu().double().numpy())
 
 
-def longest_sequence(network: nn.Module) -> int | None:
-    """Return the most tokens that the model takes, or none if it does not say."""
-    config: Any = network.config
+def _too_large(row: _Row) -> ModelError:
+    return ModelError(
+        f"out of memory while scoring one example of {len(row.tree)} tokens",
+        hint="set run.dtype = 'bfloat16', shorten the prompts, or use a larger device",
+    )
+
+
+def longest_sequence(config: Any) -> int | None:
+    """Return the most tokens that a configured model takes, or none if it does not say."""
     length = getattr(config.get_text_config(), "max_position_embeddings", None)
     return length if isinstance(length, int) and length > 1 else None
 

@@ -113,7 +113,8 @@ def task_adapter(
         base.release()
         if beside is not None:
             beside.release()
-        fit = _fit(shop, key, base, task, recipe, f"{task.name}: {side} task adapter")
+        fit = _fit(shop, key, [base], task, recipe, f"{task.name}: {side} task adapter")
+        engine = base.engine
         _seed(recipe.seed)
         config = LoraConfig(
             r=recipe.rank,
@@ -133,7 +134,7 @@ def task_adapter(
                 hint='name layers that the model has, or set "all-linear"',
             ) from error
         try:
-            facts = fit_adapter(fit, model, base.engine.parts, AdapterTrainer, directory)
+            facts = fit_adapter(fit, model, engine, AdapterTrainer, directory)
         finally:
             base.release()
         task_card(directory, base.spec.describe(), task.name, facts)
@@ -181,10 +182,9 @@ def compat_adapter(
         old.base.release()
         new.base.release()
         try:
-            fit = _fit(shop, key, new.base, task, recipe, f"{task.name}: compat adapter")
+            bases = [new.base, old.base]
+            fit = _fit(shop, key, bases, task, recipe, f"{task.name}: compat adapter")
             check_dtype(fit)
-            new.base.release()  # the old model comes first, alone
-            _cut([*fit.train, *fit.validation], longest_sequence(old.base.network))
             number_places(fit.train)
             teachers = {}
             for name, teacher in (("old", old), ("new", new)):
@@ -214,7 +214,7 @@ def compat_adapter(
                     **options,
                 )
 
-            facts = fit_adapter(fit, model, new.base.engine.parts, make_trainer, directory)
+            facts = fit_adapter(fit, model, new.base.engine, make_trainer, directory)
         finally:
             old.base.release()
             new.base.release()
@@ -228,12 +228,14 @@ def compat_adapter(
 def _fit(
     shop: AdapterShop,
     key: AdapterKey,
-    base: BaseModel,
+    bases: Sequence[BaseModel],
     task: Task,
     recipe: TrainingSettings,
     description: str,
 ) -> Fit:
-    limits = [recipe.max_length, longest_sequence(base.network)]
+    """Return what the first of some base models is trained on; all of them take its sequences."""
+    base = bases[0]
+    limits = [recipe.max_length, *(longest_sequence(each.config) for each in bases)]
     longest = min((limit for limit in limits if limit is not None), default=None)
     sequences = training_sequences(task, base.tokenizer, longest)
     train, validation = split(sequences, recipe.validation_fraction, recipe.seed)
@@ -241,20 +243,12 @@ def _fit(
         recipe=recipe,
         train=train,
         validation=validation,
-        trees=base.engine.takes_trees(max(len(each["input_ids"]) for each in sequences)),
         work_directory=shop.store.work_directory(key),
         device=base.device,
         dtype=base.dtype,
         progress=shop.progress,
         description=description,
     )
-
-
-def _cut(sequences: Sequence[dict[str, Any]], longest: int | None) -> None:
-    """Take the beginning off sequences that are longer than another model takes."""
-    if longest is not None:
-        for sequence in sequences:
-            sequence["input_ids"] = sequence["input_ids"][-longest:]
 
 
 def _modules(recipe: RecipeSettings) -> str | list[str]:

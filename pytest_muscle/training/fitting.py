@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import Trainer, TrainingArguments
 
-    from pytest_muscle.models.parts import NetworkParts
+    from pytest_muscle.models.probe import Engine
 
 WARMUP_STEPS = 500
 """Of the MUSCLE paper; a run of fewer than 5,000 steps takes a tenth of its steps."""
@@ -40,7 +40,6 @@ class Fit:
         recipe: Hyper-parameters.
         train: Training examples as tokens.
         validation: Those kept to choose the best epoch.
-        trees: Whether the model takes sequences as trees.
         work_directory: Where checkpoints go; training goes on from the newest one there.
         device: Where it runs.
         dtype: The base model's floating-point type; mixed precision follows it.
@@ -51,7 +50,6 @@ class Fit:
     recipe: TrainingSettings
     train: list[dict[str, Any]]
     validation: list[dict[str, Any]]
-    trees: bool
     work_directory: Path
     device: torch.device
     dtype: torch.dtype
@@ -62,7 +60,7 @@ class Fit:
 def fit_adapter(
     fit: Fit,
     model: PeftModel,
-    parts: NetworkParts,
+    engine: Engine,
     make_trainer: Callable[..., Trainer],
     directory: Path,
 ) -> dict[str, Any]:
@@ -71,7 +69,7 @@ def fit_adapter(
     Args:
         fit: What to train on and how.
         model: PEFT model whose active adapter `default` is trained.
-        parts: That model in parts.
+        engine: How that model is run.
         make_trainer: Makes the Trainer from transformers' keyword arguments.
         directory: An empty directory.
 
@@ -87,6 +85,7 @@ def fit_adapter(
 
     check_dtype(fit)
     train, validation = fit.train, fit.validation
+    longest = max(len(sequence["input_ids"]) for sequence in [*train, *validation])
     arguments = _arguments(fit, len(train), bool(validation))
     bar = ProgressBar(fit.progress, fit.description)
     with _quiet_trainer():
@@ -95,8 +94,8 @@ def fit_adapter(
             args=arguments,
             train_dataset=train,
             eval_dataset=validation or None,
-            data_collator=PackTrees(fit.trees),
-            parts=parts,
+            data_collator=PackTrees(engine.takes_trees(longest)),
+            parts=engine.parts,
             callbacks=[bar],
         )
         without_own_output(trainer)

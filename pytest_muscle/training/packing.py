@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_muscle.models.trees import TokenTree, build_tree, common_length, common_prefix
+from pytest_muscle.models.trees import (
+    TokenTree,
+    build_tree,
+    common_length,
+    common_prefix,
+    pad,
+    pad_trees,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -106,8 +113,6 @@ class PackTrees:
         """
         import torch
 
-        from pytest_muscle.models.trees import pad_trees
-
         inputs = [tuple(sequence["input_ids"][:-1]) for sequence in sequences]
         rows = pack(inputs) if self.trees else [[number] for number in range(len(inputs))]
         trees = [build_tree([inputs[number] for number in row]) for row in rows]
@@ -121,9 +126,7 @@ class PackTrees:
                         (row, node, tokens[position + 1]), [0, first + position]
                     )
                     target[0] += 1
-        batch = pad_trees(trees)
-        if not self.trees:
-            batch = {"input_ids": batch["input_ids"], "attention_mask": _mask(trees)}
+        batch = pad_trees(trees) if self.trees else _plain(trees)
         keys = torch.tensor(list(targets)).T
         values = torch.tensor(list(targets.values())).T
         return {
@@ -136,7 +139,8 @@ class PackTrees:
         }
 
 
-def _mask(trees: Sequence[TokenTree]) -> torch.Tensor:
-    from pytest_muscle.models.trees import pad
-
-    return pad([[1] * len(tree) for tree in trees])
+def _plain(rows: Sequence[TokenTree]) -> dict[str, torch.Tensor]:
+    return {
+        "input_ids": pad([row.tokens for row in rows]),
+        "attention_mask": pad([[1] * len(row) for row in rows]),
+    }

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from pytest_muscle.errors import TrainingError
 from pytest_muscle.models import LanguageModel
 from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout
-from pytest_muscle.models.memory import free_memory, is_out_of_memory, token_budget
+from pytest_muscle.models.memory import batches, run_halved, token_budget
 from pytest_muscle.models.parts import NetworkParts
 from pytest_muscle.models.probe import Engine
-from pytest_muscle.models.trees import build_tree
+from pytest_muscle.models.trees import TokenTree, build_tree
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.packing import ROW
 
@@ -144,11 +144,20 @@ def record_teacher(
     states = torch.from_file(str(file), shared=True, size=total * width, dtype=parts.dtype).view(
         total, width
     )
+
+    def record(layout: Layout, batch: Sequence[Row]) -> None:
+        _record(parts, layout, batch, states)
+
     if not complete:
         mixed = mixed_precision(parts.device, parts.dtype)
         with torch.inference_mode(), mixed, progress.bar(len(sequences), description, "ex") as bar:
             for layout, batch in _batches(engine, sequences, token_budget(parts)):
-                _record(parts, layout, batch, states)
+                run_halved(
+                    partial(record, layout),
+                    batch,
+                    device=parts.device,
+                    too_large=_too_large,
+                )
                 bar.update(sum(map(len, batch)))
         mark.write_text(json.dumps(about), encoding="utf-8")
     return Teacher(states, _own_head(parts.head()), parts.device, parts.vocabulary)
@@ -188,14 +197,8 @@ def _batches(
         else:
             rows.append([sequence])
     for layout, rows in sides.values():
-        rows.sort(key=_tokens, reverse=True)
-        batch: list[Row] = []
-        for row in rows:
-            if batch and (len(batch) + 1) * _tokens(batch[0]) > budget:
-                yield layout, batch
-                batch = []
-            batch.append(row)
-        yield layout, batch
+        for batch in batches(rows, lambda row: (1, _tokens(row)), lambda: budget):
+            yield layout, batch
 
 
 def _tokens(row: Row) -> int:
@@ -205,31 +208,27 @@ def _tokens(row: Row) -> int:
 def _record(
     parts: NetworkParts, layout: Layout, batch: Sequence[Row], states: torch.Tensor
 ) -> None:
-    """Write the states of a batch to their places; halve it if memory runs out."""
-    trees = [build_tree([tuple(each["input_ids"][:-1]) for each in row]) for row in batch]
+    """Write the states of a batch to their places."""
+    trees = [_tree(row) for row in batch]
     nodes = [(number, node) for number, tree in enumerate(trees) for node in range(len(tree))]
-    try:
-        found = layout.run(parts, trees, NO_PREFIX, nodes).to("cpu", parts.dtype)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(batch) == 1:
-            raise TrainingError(
-                f"out of memory while a teacher reads {len(nodes)} tokens",
-                hint="set a smaller max_length, or dtype = 'bfloat16'",
-            ) from error
-    else:
-        start = 0
-        for tree, row in zip(trees, batch, strict=True):
-            for sequence, path in zip(row, tree.paths, strict=True):
-                first = sequence["first"]
-                states[first : first + len(path)] = found[[start + node for node in path]]
-            start += len(tree)
-        return
-    free_memory(parts.device)
-    middle = len(batch) // 2
-    _record(parts, layout, batch[:middle], states)
-    _record(parts, layout, batch[middle:], states)
+    found = layout.run(parts, trees, NO_PREFIX, nodes).to("cpu", parts.dtype)
+    start = 0
+    for tree, row in zip(trees, batch, strict=True):
+        for sequence, path in zip(row, tree.paths, strict=True):
+            first = sequence["first"]
+            states[first : first + len(path)] = found[[start + node for node in path]]
+        start += len(tree)
+
+
+def _tree(row: Row) -> TokenTree:
+    return build_tree([tuple(sequence["input_ids"][:-1]) for sequence in row])
+
+
+def _too_large(row: Row) -> TrainingError:
+    return TrainingError(
+        f"out of memory while a teacher reads {len(_tree(row))} tokens",
+        hint="set a smaller max_length, or dtype = 'bfloat16'",
+    )
 
 
 def _own_head(head: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from pytest_muscle.models.memory import CHUNK_LOGITS
+from pytest_muscle.models.memory import chunk_size
 from pytest_muscle.models.parts import NetworkParts, forward_parameters
 from pytest_muscle.models.trees import tree_mask
 from pytest_muscle.progress import Progress
@@ -42,7 +42,7 @@ class AdapterTrainer(Trainer):
         self._trained_head = [
             weights for weights in self._head.parameters() if weights.requires_grad
         ]
-        self._chunk = max(1, CHUNK_LOGITS[self.args.device.type] // parts.vocabulary)
+        self._chunk = chunk_size(parts)
         # Masked tokens and tokens since the last log, on the device: reading them waits for it.
         self._shares = torch.zeros(2, device=self.args.device)
         self._evaluated = torch.zeros(2, device=self.args.device)

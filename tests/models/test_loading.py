@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, LlamaC
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import ModelSpec
-from pytest_muscle.models.loading import load_network, load_tokenizer
+from pytest_muscle.models.loading import load_config, load_network, load_tokenizer
 
 CPU = torch.device("cpu")
 WHERE = "muscle.toml: old.model"
@@ -44,6 +44,20 @@ def test_the_weights_of_a_directory(spec):
         assert torch.equal(weights, stored[name])
     assert not network.training
     assert not any(weights.requires_grad for weights in network.parameters())
+
+
+def test_the_configuration_alone(spec):
+    config = load_config(spec)
+
+    found, wanted = config.to_dict(), load(spec).config.to_dict()
+    assert str(wanted.pop("dtype")).endswith(str(found.pop("dtype")))
+    assert found == wanted
+
+
+def test_a_configuration_that_is_not_there(spec):
+    (spec.path / "config.json").unlink()
+
+    assert "the model 'model' cannot be loaded" in error_of(load_config, spec)
 
 
 def test_the_floating_point_type(spec):
@@ -255,6 +269,7 @@ def test_a_gguf_file_answers_as_the_model_it_was_made_of(spec, tiny_tokenizer, t
     wanted = tiny_tokenizer(text, return_tensors="pt")["input_ids"]
     assert torch.equal(tokens, wanted)
     torch.testing.assert_close(load(gguf_spec)(tokens).logits, load(spec)(tokens).logits)
+    assert load_config(gguf_spec).max_position_embeddings == 256
 
 
 def test_a_gguf_file_can_get_an_adapter(spec, tiny_tokenizer, tmp_path):

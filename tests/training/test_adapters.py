@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError, TrainingError
-from pytest_muscle.models import LanguageModel, LoglikelihoodRequest
+from pytest_muscle.models import LanguageModel, LoglikelihoodRequest, language_model
 from pytest_muscle.progress import SILENT
 from pytest_muscle.settings import CompatSettings, RecipeSettings
 from pytest_muscle.training import adapters, teachers
@@ -301,6 +301,20 @@ class TestCompatAdapter:
 
         assert loaded == [(False, True)]
         assert not new.base.loaded
+
+    def test_each_model_is_loaded_once(self, shop, task, old, new, monkeypatch):
+        loaded = []
+        load = language_model.load_network
+
+        def count(spec, *arguments: object) -> object:
+            loaded.append(spec.name)
+            return load(spec, *arguments)
+
+        monkeypatch.setattr(language_model, "load_network", count)
+
+        compat_adapter(shop, task, old, new, COMPAT)
+
+        assert loaded == ["old", "new"]
 
     def test_an_error_of_a_teacher_leaves_no_model_in_memory(
         self, shop, task, old, new, monkeypatch

@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.layouts import LAYOUTS
 from pytest_muscle.models.parts import network_parts
+from pytest_muscle.models.probe import Engine
 from pytest_muscle.progress import SILENT
 from pytest_muscle.settings import RecipeSettings
 from pytest_muscle.training.fitting import Fit, fit_adapter
@@ -49,7 +51,6 @@ def run(colour_task, tiny_tokenizer, model, tmp_path):
             recipe=settings,
             train=train,
             validation=validation,
-            trees=True,
             work_directory=tmp_path / work,
             device=torch.device("cpu"),
             dtype=dtype,
@@ -67,8 +68,8 @@ def run(colour_task, tiny_tokenizer, model, tmp_path):
         directory = tmp_path / f"adapter{next(numbers)}"
         directory.mkdir()
         peft_model = get_peft_model(base, config)
-        parts = network_parts(peft_model)
-        facts = fit_adapter(fit, peft_model, parts, make_trainer, directory)
+        engine = Engine(network_parts(peft_model), LAYOUTS[0], longest_path=None)
+        facts = fit_adapter(fit, peft_model, engine, make_trainer, directory)
         return directory, facts
 
     start.sequences = sequences
