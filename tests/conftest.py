@@ -6,6 +6,9 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +24,16 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models, and tests beside each other
 
 pytest_plugins = ["pytester"]
+
+TINY: dict[str, object] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
+"""Sizes of the tiny models."""
 
 COLOURS = ["red", "green", "blue", "yellow", "black", "white"]
 THINGS = [
@@ -109,13 +122,8 @@ def make_tiny_model(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., Pa
 
         torch.manual_seed(seed)
         options = {
+            **TINY,
             "vocab_size": len(tiny_tokenizer),
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 256,
             "tie_word_embeddings": False,
             "bos_token_id": tiny_tokenizer.bos_token_id,
             "eos_token_id": tiny_tokenizer.eos_token_id,
@@ -296,13 +304,8 @@ def make_tiny_pair(
 VOCABULARY = 97
 
 SIZES: dict[str, object] = {
+    **TINY,
     "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
     "pad_token_id": None,
     "bos_token_id": 0,
     "eos_token_id": 1,
@@ -399,3 +402,24 @@ def make_network() -> Callable[..., PreTrainedModel]:
         return network.requires_grad_(False).eval()
 
     return make
+
+
+@pytest.fixture
+def race(tmp_path: Path) -> Callable[[str], list[str]]:
+    """A function that runs a program in two processes and returns what each printed.
+
+    The program gets a folder and its number as arguments.
+    """
+
+    def run(program: str) -> list[str]:
+        racers = [
+            subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(program), str(tmp_path), str(number)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(2)
+        ]
+        return [racer.communicate(timeout=60)[0].strip() for racer in racers]
+
+    return run

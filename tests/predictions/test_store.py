@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,17 +200,8 @@ RACER = """
 """
 
 
-def test_of_two_processes_one_scores_and_the_other_waits_and_reads(tmp_path):
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(RACER), str(tmp_path), str(number)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-
-    first, second = (racer.communicate(timeout=60)[0] for racer in racers)
+def test_of_two_processes_one_scores_and_the_other_waits_and_reads(race, tmp_path):
+    first, second = race(RACER)
 
     assert first == second != ""
     assert (tmp_path / "made.txt").read_text() == "made\n"

@@ -1,9 +1,5 @@
 """Adapters under their fingerprint: found again, whole or not there, made by one process."""
 
-import subprocess
-import sys
-import textwrap
-
 import pytest
 
 from pytest_muscle.digests import FileDigests
@@ -131,17 +127,8 @@ RACER = """
 """
 
 
-def test_of_two_processes_one_trains_and_the_other_waits(tmp_path):
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(RACER), str(tmp_path), str(number)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-
-    origins = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
+def test_of_two_processes_one_trains_and_the_other_waits(race, tmp_path):
+    origins = sorted(race(RACER))
 
     assert origins == ["stored", "trained"]
     assert (tmp_path / "made.txt").read_text() == "made\n"
