@@ -48,6 +48,7 @@ class _Divergence(torch.autograd.Function):
             if gradient is not None:
                 gradient[here] = ours.exp_().sub_(target).div_(temperature)
         ctx.gradient = gradient
+        ctx.size = size
         return loss
 
     @staticmethod
@@ -55,4 +56,7 @@ class _Divergence(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         gradient: torch.Tensor = ctx.gradient
         ctx.gradient = None  # changed in place here: a second pass must not find it
-        return gradient.mul_(upstream[:, None]), None, None
+        # Block by block, as a product of two floating-point types copies what it multiplies.
+        for block, factor in zip(gradient.split(ctx.size), upstream.split(ctx.size), strict=True):
+            block.mul_(factor[:, None])
+        return gradient, None, None

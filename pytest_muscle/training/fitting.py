@@ -80,6 +80,9 @@ def fit_adapter(
     Raises:
         TrainingError: If the loss becomes NaN or infinite, or memory runs out.
     """
+    import torch
+    from peft.helpers import disable_input_dtype_casting
+
     from pytest_muscle.models.memory import is_out_of_memory
     from pytest_muscle.training.trainer import STUDENT, ProgressBar, without_own_output
 
@@ -101,8 +104,11 @@ def fit_adapter(
         without_own_output(trainer)
         fit.work_directory.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
+        # Under autocast PEFT's casts to float32 are undone one line later.
+        mixed = fit.dtype != torch.float32
         try:
-            trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
+            with disable_input_dtype_casting(model, active=mixed):
+                trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

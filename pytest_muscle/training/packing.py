@@ -127,7 +127,7 @@ class PackTrees:
                     )
                     target[0] += 1
         batch = pad_trees(trees) if self.trees else _plain(trees)
-        keys = torch.tensor(list(targets)).T
+        keys = torch.tensor(list(targets)).T.contiguous()
         values = torch.tensor(list(targets.values())).T
         return {
             **batch,
@@ -137,6 +137,34 @@ class PackTrees:
             "weights": values[0].float(),
             "places": values[1].numpy(),
         }
+
+
+def split_rows(batch: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """Return a batch of `PackTrees` in parts: as few as hold at most so many tokens each.
+
+    Args:
+        batch: A batch.
+        most: Tokens, padding included; a longer row is a part of its own.
+    """
+    import torch
+
+    rows, width = batch["input_ids"].shape
+    count = math.ceil(rows / max(1, most // width))
+    if count == 1:
+        return [batch]
+    edges = [number * rows // count for number in range(count + 1)]
+    # Targets stand in the order of their rows.
+    targets = torch.searchsorted(batch["rows"], batch["rows"].new_tensor(edges)).tolist()
+    parts = []
+    for (first, end), (low, high) in zip(
+        itertools.pairwise(edges), itertools.pairwise(targets), strict=True
+    ):
+        part = {
+            name: value[first:end] if value.ndim == 2 else value[low:high]
+            for name, value in batch.items()
+        }
+        parts.append({**part, "rows": part["rows"] - first})
+    return parts
 
 
 def _plain(rows: Sequence[TokenTree]) -> dict[str, torch.Tensor]:

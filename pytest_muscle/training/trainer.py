@@ -11,12 +11,13 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from pytest_muscle.models.memory import chunk_size
+from pytest_muscle.models.memory import MOST_TOKENS, chunk_size
 from pytest_muscle.models.parts import NetworkParts, forward_parameters
 from pytest_muscle.models.trees import tree_mask
 from pytest_muscle.progress import Progress
 from pytest_muscle.training.chunks import chunked_loss
 from pytest_muscle.training.objectives import Objective, TokenLoss, cross_entropy
+from pytest_muscle.training.packing import split_rows
 from pytest_muscle.training.teachers import ProjectedTeachers, Teacher
 
 STUDENT = "default"
@@ -56,6 +57,20 @@ class AdapterTrainer(Trainer):
         assert output.metrics is not None
         output.metrics[key] = total / tokens
         return output
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Run a batch forward and backward, part by part, so that few activations are held."""
+        total = torch.zeros((), device=self.args.device)
+        *parts, last = split_rows(inputs, MOST_TOKENS[self.args.device.type])
+        for part in parts:
+            with self.accelerator.no_sync(model):
+                total += super().training_step(model, part, num_items_in_batch)
+        return total + super().training_step(model, last, num_items_in_batch)
 
     def compute_loss(
         self,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_muscle.training import packing
-from pytest_muscle.training.packing import PackTrees, pack
+from pytest_muscle.training.packing import PackTrees, pack, split_rows
 from pytest_muscle.training.teachers import number_places
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=9), min_size=1, max_size=12)
@@ -61,6 +61,35 @@ def test_every_target_of_every_sequence(trees, sequences, row):
         counts[target] = counts.get(target, 0) + weight
         assert places[place] == target
     assert counts == by_hand(sequences)
+
+
+@pytest.mark.parametrize("trees", [True, False])
+@given(sequences=SEQUENCES, row=st.sampled_from([1, 5]), most=st.integers(1, 40))
+def test_parts_hold_what_the_batch_holds(trees, sequences, row, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "ROW", row)
+        batch = PackTrees(trees)(dataset(sequences))
+
+    parts = split_rows(batch, most)
+
+    assert parts[0].keys() == batch.keys()
+    first = 0
+    found = []
+    for part in parts:
+        rows, width = part["input_ids"].shape
+        assert rows == 1 or rows * width <= most
+        for name, value in part.items():
+            assert value.ndim == 1 or value.tolist() == batch[name][first : first + rows].tolist()
+        found += targets_of(part, first)
+        first += rows
+    assert first == len(batch["input_ids"])
+    assert found == targets_of(batch)
+
+
+def targets_of(batch: dict[str, torch.Tensor], first: int = 0) -> list[tuple[float, ...]]:
+    names = ("nodes", "labels", "weights", "places")
+    rows = [row + first for row in batch["rows"].tolist()]
+    return list(zip(rows, *(batch[name].tolist() for name in names), strict=True))
 
 
 def starts(sequences: list[list[int]]) -> list[int]:

@@ -17,10 +17,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from pytest_muscle.models.memory import CHUNK_LOGITS
+from pytest_muscle.models.memory import CHUNK_LOGITS, MOST_TOKENS
 from pytest_muscle.models.parts import network_parts
 from pytest_muscle.models.probe import find_engine
-from pytest_muscle.training import divergence
+from pytest_muscle.training import divergence, packing
 from pytest_muscle.training.objectives import TokenLoss, find_objective, muscle
 from pytest_muscle.training.packing import PackTrees
 from pytest_muscle.training.teachers import Teacher, number_places
@@ -191,10 +191,13 @@ def test_the_loss_is_the_mean_over_all_tokens_of_context_and_answer(models, tmp_
 
 
 @pytest.mark.parametrize("trees", [True, False])
+@pytest.mark.parametrize("most", [1, 20, 512])
 @pytest.mark.parametrize(("batch_size", "accumulation"), [(9, 1), (5, 2), (3, 3), (2, 5), (1, 9)])
-def test_accumulated_batches_give_the_gradient_of_one_large_batch(
-    models, tmp_path, batch_size, accumulation, trees
+def test_accumulated_batches_and_their_parts_give_the_gradient_of_one_large_batch(
+    models, tmp_path, monkeypatch, batch_size, accumulation, most, trees
 ):
+    monkeypatch.setitem(MOST_TOKENS, "cpu", most)
+    monkeypatch.setattr(packing, "ROW", 6)
     naive_loss(models).backward()
     wanted = gradient_of(models.new)
     models.new.zero_grad()
@@ -213,6 +216,24 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(
     assert kept.gradient.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(kept.gradient[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("trees", [True, False])
+def test_a_step_logs_the_mean_loss_whatever_its_parts(models, tmp_path, monkeypatch, trees):
+    naive = naive_loss(models).item()
+    monkeypatch.setitem(MOST_TOKENS, "cpu", 12)
+    monkeypatch.setattr(packing, "ROW", 6)
+    trainer = make_trainer(models, tmp_path, trees=trees, logging_steps=1)
+    sizes = []
+    models.new.get_base_model().model.embed_tokens.register_forward_hook(
+        lambda _, inputs, __: sizes.append(inputs[0].numel())
+    )
+
+    trainer.train()
+
+    assert len(sizes) > 1
+    assert max(sizes) <= 12
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(naive, rel=1e-4)
 
 
 @pytest.fixture
