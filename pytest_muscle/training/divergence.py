@@ -57,6 +57,7 @@ class _Divergence(torch.autograd.Function):
         gradient: torch.Tensor = ctx.gradient
         ctx.gradient = None  # changed in place here: a second pass must not find it
         # Block by block, as a product of two floating-point types copies what it multiplies.
-        for block, factor in zip(gradient.split(ctx.size), upstream.split(ctx.size), strict=True):
+        blocks = zip(torch.split(gradient, ctx.size), torch.split(upstream, ctx.size), strict=True)
+        for block, factor in blocks:
             block.mul_(factor[:, None])
         return gradient, None, None
