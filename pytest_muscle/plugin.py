@@ -42,6 +42,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only the first N evaluation examples of each task, for a quick look",
     )
     group.addoption(
+        "--muscle-update-baseline",
+        dest="muscle_update_baseline",
+        metavar="SIDE",
+        nargs="?",
+        const="old",
+        type=_side,
+        help="record what the old model answers as each task's baseline, and run no test; =new or "
+        "=compat accepts that model's answers instead, after a release",
+    )
+    group.addoption(
+        "--muscle-accept-changes",
+        dest="muscle_accept_changes",
+        action="store_true",
+        default=False,
+        help="where the data have changed since a baseline was recorded, compare only the examples "
+        "that are asked as they were",
+    )
+    group.addoption(
         "--muscle-no-train",
         dest="muscle_no_train",
         action="store_true",
@@ -81,6 +99,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         session_of(config).clear_cache()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Record baselines instead of running tests, if that is asked for."""
+    side = session.config.getoption("muscle_update_baseline")
+    if side is None:
+        return None
+    session_of(session.config).record_baselines(side)
+    return True
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which update is under test."""
     return session_of(config).describe()
@@ -112,6 +140,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one table of the tasks under test, with -v one of each task's slices too."""
+    recorded = session_of(terminalreporter.config).recorded
+    if recorded:
+        terminalreporter.section("baselines")
+        terminalreporter.write_line("\n".join(recorded))
     summaries = session_of(terminalreporter.config).summaries()
     if not summaries:
         return
@@ -128,7 +160,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand a worker's summaries to the controller of pytest-xdist."""
-    session_of(session.config).send_to_controller()
+    state = session_of(session.config)
+    state.send_to_controller()
+    if state.recorded and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -137,6 +172,17 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     output = getattr(node, "workeroutput", None)
     if output:
         session_of(node.config).receive_from_worker(output)
+
+
+def _side(text: str) -> str:
+    if text not in ("old", "new", "compat"):
+        import argparse
+
+        raise argparse.ArgumentTypeError(
+            f"must be old, new or compat, not {text!r}; before a path write "
+            "--muscle-update-baseline=old"
+        )
+    return text
 
 
 def _positive(text: str) -> int:

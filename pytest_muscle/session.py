@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_muscle.progress import Progress
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
+    from pytest_muscle.task_models import Side
     from pytest_muscle.update import ModelUpdate
 
 WORKER_OUTPUT = "muscle"
@@ -36,6 +37,7 @@ class MuscleSession:
         self._outcomes: dict[str, dict[str, bool]] = {}
         self._of_workers: list[TaskSummary] = []
         self._cleared: list[str] = []
+        self.recorded: list[str] = []
         try:
             self.settings = _read_settings(config)
         except MuscleError as error:
@@ -104,6 +106,30 @@ class MuscleSession:
         except (MuscleError, OSError) as error:
             raise pytest.UsageError(f"--muscle-cache-clear: {error}") from error
         self._cleared = [f"muscle: cache cleared: {removed.describe()}"]
+
+    def record_baselines(self, side: Side) -> None:
+        """Record a side's answers as the baseline of each task; the summary says what changed.
+
+        Raises:
+            pytest.UsageError: If data, model or an earlier baseline are not usable.
+        """
+        from pytest_muscle.recording import record_baseline
+
+        if hasattr(self._config, "workerinput"):
+            return  # the controller of pytest-xdist does it, once
+        shown = None if self._config.get_verbosity() >= 2 else 10
+        try:
+            names = self.task_names(None)
+            if self._settings().limit is not None:
+                raise ConfigurationError(
+                    "a baseline holds all examples of a task",
+                    where="--muscle-limit",
+                    hint="leave it out where a baseline is recorded",
+                )
+            for name in names:
+                self.recorded += record_baseline(self.update, side, name, flips_shown=shown)
+        except MuscleError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def record(self, task: str, nodeid: str, passed: bool) -> None:
         """Remember whether a test of a task passed."""

@@ -45,6 +45,13 @@ class ModelSpec:
         """Return what it is in a few words, for the report header."""
         return f"{self.name}@{self.revision}" if self.revision else self.name
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its facts can be told without asking the hub: files here, or a pinned commit."""
+        if self.path is None:
+            return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
+        return self.path.exists()
+
     def facts(self, digests: FileDigests) -> dict[str, Any]:
         """Return what determines the model's answers: digest of its files, or id and commit.
 

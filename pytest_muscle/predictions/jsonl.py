@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,10 @@ from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
 
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+"""Of 1, lines had no check."""
+
+_CHECK = re.compile(r', "check": "([0-9a-f]{16})"\}\s*$')
 
 
 def write_table(
@@ -24,19 +28,27 @@ def write_table(
     rows: Sequence[Prediction],
     about: Mapping[str, Any],
     unasked: Sequence[Hashable] = (),
+    *,
+    beside: Callable[[Prediction], Mapping[str, Any]] = lambda row: {},
 ) -> None:
     """Write rows to `path` and a manifest to `path` + `.manifest.json`.
+
+    Each line ends in a check of what stands before it: 16 digits of its SHA-256.
 
     Args:
         path: The table's file.
         rows: The predictions.
         about: `task`, `model` and `facts`, for the manifest.
         unasked: Ids of the examples that were not asked; each gets a line that says so.
+        beside: What else a row's line says, for its readers.
 
     Raises:
         PredictionsError: If a row would not come back as it is, or the files cannot be written.
     """
-    records = chain(map(_record, rows), ({"id": id_, "asked": False} for id_ in unasked))
+    records = chain(
+        ({**_record(row), **beside(row)} for row in rows),
+        ({"id": id_, "asked": False} for id_ in unasked),
+    )
     text = "".join(f"{_line(record, path)}\n" for record in records)
     manifest = {
         "format": MANIFEST_FORMAT,
@@ -47,7 +59,7 @@ def write_table(
     }
     try:
         described = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-        write_texts({_manifest_path(path): described, path: text})
+        write_texts({manifest_path(path): described, path: text})
     except (TypeError, ValueError) as error:
         raise PredictionsError(
             f"the manifest cannot be written as JSON: {error}",
@@ -91,7 +103,11 @@ def _line(record: dict[str, Any], path: Path) -> str:
             where=str(path),
             hint="use what JSON knows: strings, numbers, lists, not tuples",
         )
-    return line
+    return f'{line[:-1]}, "check": "{_check(line)}"}}'
+
+
+def _check(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:16]
 
 
 def _numbers(values: Sequence[float] | None) -> list[float | str] | None:
@@ -117,10 +133,11 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
         PredictionsError: If a file is missing, a line is not a prediction, or the table is not
             the one that its manifest was written for; it names file and line.
     """
-    manifest = _read_manifest(_manifest_path(path))
+    manifest = _read_manifest(manifest_path(path))
     sha256 = hashlib.sha256()
     unasked: list[Hashable] = []
-    rows = Columns.of(_read_rows(path, sha256.update, unasked))
+    checked = manifest["format"] > 1
+    rows = Columns.of(_read_rows(path, sha256.update, unasked, checked=checked))
     count = len(rows) + len(unasked)
     if manifest.get("n") != count:
         raise PredictionsError(
@@ -143,8 +160,20 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
     }
 
 
-def _manifest_path(path: Path) -> Path:
+def manifest_path(path: Path) -> Path:
+    """Return the path of a table's manifest."""
     return path.with_name(path.name + ".manifest.json")
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a table that was read before, with all that they say.
+
+    Raises:
+        PredictionsError: If the file cannot be read.
+    """
+    for line in _read_lines(path, len):
+        if line.strip():
+            yield json.loads(line)
 
 
 def _read_lines(path: Path, update: Callable[[bytes], object]) -> Iterator[str]:
@@ -188,16 +217,29 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_rows(
-    path: Path, update: Callable[[bytes], object], unasked: list[Hashable]
+    path: Path, update: Callable[[bytes], object], unasked: list[Hashable], *, checked: bool
 ) -> Iterator[Prediction]:
     """Yield a file's rows, and append to `unasked` the ids of the lines that say so."""
     for number, line in enumerate(_read_lines(path, update), start=1):
         if line.strip():
-            row = _read_row(line, f"{path}:{number}")
+            where = f"{path}:{number}"
+            row = _read_row(line, where)
+            if checked:
+                _refuse_edited(line, row.id, where)
             if isinstance(row, Prediction):
                 yield row
             else:
                 unasked.append(row.id)
+
+
+def _refuse_edited(line: str, id_: Hashable, where: str) -> None:
+    found = _CHECK.search(line)
+    if found is None or _check(f"{line[: found.start()]}}}") != found[1]:
+        raise PredictionsError(
+            f"the line of example {id_!r} is not the one that was written",
+            where=where,
+            hint="it was cut short or edited: record the predictions again",
+        )
 
 
 class _Unasked(NamedTuple):

@@ -34,6 +34,11 @@ class Question:
         columns = old.columns
         return cls(task, tuple(columns.ids[columns.correct]), tuple(columns.ids[~columns.correct]))
 
+    @classmethod
+    def same_as(cls, task: Task, table: Predictions) -> Question:
+        """Return the examples that a table answers."""
+        return cls(task, tuple(table.columns.ids))
+
     @property
     def examples(self) -> Sequence[Example] | SomeExamples:
         """The examples that are asked, in the order of the data."""

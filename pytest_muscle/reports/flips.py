@@ -83,7 +83,7 @@ def render_failure(
             f"{len(report.unasked)} of {report.n} examples, which the old model has wrong, were "
             'not asked ([run] score = "needed").'
         )
-    return "\n\n".join([*parts, _flips(report, newer, flips_shown)])
+    return "\n\n".join([*parts, render_flips(report, newer, flips_shown)])
 
 
 def excerpt(text: str, width: int) -> str:
@@ -142,7 +142,8 @@ def _accuracy(report: FlipReport) -> str:
     return percent(report.new_accuracy) if report.pairs.unasked is None else "–"
 
 
-def _flips(report: FlipReport, newer: str, flips_shown: int | None) -> str:
+def render_flips(report: FlipReport, newer: str, flips_shown: int | None) -> str:
+    """Return the negative flips as a table or as paragraphs, at most so many."""
     total = len(report.negative_flips)
     if not total:
         return f"No example is right with the old model and wrong with the {newer} one."

@@ -65,6 +65,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         },
         limit=flags.limit,
         train=not flags.no_train,
+        accept_changes=flags.accept_changes,
     )
     settings = replace(
         settings,

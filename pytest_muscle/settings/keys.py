@@ -166,6 +166,9 @@ class RunSettings:
         "all examples; needed: new and compat answer only what the old model has right", "all"
     )
     cache: str = _key("Directory of trained adapters and predictions", ".muscle_cache", filled=True)
+    baselines: str = _key(
+        "Directory of the recorded baselines, inside the project", "muscle_baselines", filled=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +179,7 @@ class Settings:
         path: The file it was read from; relative paths are relative to its directory.
         limit: Only the first so many evaluation examples of each task, or all.
         train: Whether missing adapters may be trained.
+        accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
     """
 
     path: Path
@@ -194,6 +198,7 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
     limit: int | None = None
     train: bool = True
+    accept_changes: bool = False
 
     @property
     def root(self) -> Path:
@@ -208,3 +213,8 @@ class Settings:
     def cache(self) -> Path:
         """The cache directory."""
         return self.resolve(self.run.cache)
+
+    @property
+    def baselines(self) -> Path:
+        """The directory of the baselines."""
+        return self.resolve(self.run.baselines)

@@ -44,7 +44,7 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
     flags = flags or {}
     file = settings.path.name
     for key, model in (("old", settings.old), ("new", settings.new)):
-        if model is not None:
+        if model is not None and not (key == "old" and _is_recorded(settings)):
             _check_model(model, settings.root, f"{file}: {key}", flags.get(key))
     _check_adapter(
         settings.compat.adapter,
@@ -59,6 +59,29 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
             f"{settings.cache} is not a directory",
             where=flags.get("cache", f"{file}: run.cache"),
         )
+    _check_baselines(settings, f"{file}: run.baselines")
+
+
+def _check_baselines(settings: Settings, where: str) -> None:
+    path = settings.baselines
+    if not path.is_relative_to(os.path.realpath(settings.root)):
+        raise ConfigurationError(
+            f"{path} is outside the project {settings.root}",
+            where=where,
+            hint="baselines are written there and committed: name a directory of the project",
+        )
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ConfigurationError(f"{path} is not a directory", where=where)
+
+
+def _is_recorded(settings: Settings) -> bool:
+    """Return whether the old model is gone from here, and its answers are there for every task."""
+    assert settings.old is not None
+    gone = is_path(settings.old.model, settings.root) and not os.path.exists(
+        settings.resolve(settings.old.model)
+    )
+    tasks = [settings.baselines / f"{name}.jsonl" for name in settings.tasks]
+    return gone and bool(tasks) and all(map(os.path.isfile, tasks))
 
 
 def _check_model(model: ModelSettings, root: Path, table: str, flag: str | None) -> None:
