@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError
+from pytest_muscle.limits import read_json
 from pytest_muscle.settings import ModelSettings
 from pytest_muscle.settings.locations import is_path
 from pytest_muscle.settings.paths import local_path
@@ -239,7 +239,7 @@ def adapter_rank(path: Path) -> int | None:
         ModelError: If its configuration cannot be read.
     """
     try:
-        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "adapter_config.json")
         rank = config.get("r")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_muscle.errors import ConfigurationError, nearest
+from pytest_muscle.limits import LimitError, read_document
 from pytest_muscle.settings.flags import Flags
 from pytest_muscle.settings.keys import (
     CompatSettings,
@@ -97,9 +98,12 @@ def _named_by(flags: Flags) -> dict[str, str]:
 
 def _parse(path: Path) -> Mapping[str, Any]:
     try:
-        raw: Any = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+        text = read_document(path).decode("utf-8-sig")
+        raw: Any = tomllib.loads(text.replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error}", where=str(path)) from error
+    except LimitError as error:
+        raise ConfigurationError(str(error), where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"is not valid TOML: {error}", where=str(path)) from error
     if path.name != "pyproject.toml":

@@ -17,6 +17,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.limits import read_json
 from pytest_muscle.models import LanguageModel
 from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout
@@ -248,6 +249,6 @@ def _width(parts: NetworkParts) -> int:
 
 def _read(mark: Path) -> Any:
     try:
-        return json.loads(mark.read_text(encoding="utf-8"))
+        return read_json(mark)
     except (OSError, ValueError):
         return None
