@@ -59,6 +59,10 @@ class TrainingError(MuscleError):
     """An adapter cannot be trained, or training is not allowed and the adapter is missing."""
 
 
+class MuscleWarning(UserWarning):
+    """Something works today and may not tomorrow; `--muscle-strict` refuses it."""
+
+
 def _rebuild(
     kind: type[MuscleError], problem: str, where: str | None, hint: str | None
 ) -> MuscleError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,9 @@ from pytest_muscle.limits import read_json
 from pytest_muscle.settings import ModelSettings
 from pytest_muscle.settings.locations import is_path
 from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.pins import is_commit
 
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken"}
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class ModelSpec:
         path: Directory or .gguf file; none for a hub id.
         revision: Commit, branch or tag of a hub id.
         tokenizer: Directory or hub id of the tokenizer, if it is not the model's own.
+        tokenizer_revision: Commit, branch or tag of a tokenizer that is a hub id.
         trust_remote_code: Whether Python code that comes with the model may run.
         where: File and key that named it, for errors.
     """
@@ -38,6 +38,7 @@ class ModelSpec:
     path: Path | None = None
     revision: str | None = None
     tokenizer: str | None = None
+    tokenizer_revision: str | None = None
     trust_remote_code: bool = False
     where: str | None = None
 
@@ -88,7 +89,9 @@ class ModelSpec:
         """
         if self.tokenizer is None or Path(self.tokenizer).is_dir():
             return None
-        return hub_commit(self.tokenizer, None, self.where, file="tokenizer_config.json")
+        return hub_commit(
+            self.tokenizer, self.tokenizer_revision, self.where, file="tokenizer_config.json"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
             kind="hub",
             revision=settings.revision,
             tokenizer=tokenizer,
+            tokenizer_revision=settings.tokenizer_revision,
             trust_remote_code=settings.trust_remote_code,
             where=where,
         )
@@ -138,6 +142,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
         kind="gguf" if path.suffix == ".gguf" else "directory",
         path=path,
         tokenizer=tokenizer,
+        tokenizer_revision=settings.tokenizer_revision,
         trust_remote_code=settings.trust_remote_code,
         where=where,
     )
@@ -157,7 +162,7 @@ def hub_commit(
     Raises:
         ModelError: If the hub cannot be reached and no copy is stored here.
     """
-    if revision is not None and _COMMIT.fullmatch(revision):
+    if revision is not None and is_commit(revision):
         return revision
     import huggingface_hub
 

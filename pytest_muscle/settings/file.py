@@ -23,6 +23,7 @@ from pytest_muscle.settings.keys import (
 )
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
 
 TABLES = ("old", "new", "tasks", "gate", "adapter", "compat", "run")
@@ -66,6 +67,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         },
         limit=flags.limit,
         train=not flags.no_train,
+        strict=flags.strict,
     )
     settings = replace(
         settings,
@@ -73,6 +75,9 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         new=_override(settings.new, flags.new, "--muscle-new", settings.root, invocation_dir),
     )
     check_locations(settings, flags=_named_by(flags))
+    if settings.strict:
+        for unpinned in find_unpinned(settings):
+            raise unpinned
     return settings
 
 

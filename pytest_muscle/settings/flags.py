@@ -26,6 +26,7 @@ class Flags(NamedTuple):
     limit: int | None = None
     cache: str | None = None
     no_train: bool = False
+    strict: bool = False
 
 
 def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:

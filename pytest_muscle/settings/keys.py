@@ -38,9 +38,14 @@ class ModelSettings:
     """
 
     model: str = _key("A directory, a hub id or a .gguf file", filled=True)
-    revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit", filled=True)
+    revision: str | None = _key(
+        "Commit, branch or tag of a hub id; pin a commit, whole: 40 hex digits", filled=True
+    )
     tokenizer: str | None = _key(
         "Directory or hub id of the tokenizer, if it is not the model's", filled=True
+    )
+    tokenizer_revision: str | None = _key(
+        "Commit, branch or tag of a tokenizer on the hub", filled=True
     )
     adapter: str | None = _key(
         "PEFT directory or hub id; left out: trained from the task's train set, if it has one",
@@ -92,6 +97,11 @@ class TaskSettings:
     old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
     new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)
     compat_adapter: str | None = _key("Compatibility adapter for this task alone", filled=True)
+    old_adapter_revision: str | None = _key("Commit, branch or tag of it on the hub", filled=True)
+    new_adapter_revision: str | None = _key("Commit, branch or tag of it on the hub", filled=True)
+    compat_adapter_revision: str | None = _key(
+        "Commit, branch or tag of it on the hub", filled=True
+    )
     gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
 
 
@@ -176,6 +186,7 @@ class Settings:
         path: The file it was read from; relative paths are relative to its directory.
         limit: Only the first so many evaluation examples of each task, or all.
         train: Whether missing adapters may be trained.
+        strict: Whether what is else a warning is refused.
     """
 
     path: Path
@@ -194,6 +205,7 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
     limit: int | None = None
     train: bool = True
+    strict: bool = False
 
     @property
     def root(self) -> Path:

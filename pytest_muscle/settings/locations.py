@@ -84,21 +84,24 @@ def _check_model(model: ModelSettings, root: Path, table: str, flag: str | None)
     if model.tokenizer is None:
         return
     if is_path(model.tokenizer, root):
+        if model.tokenizer_revision is not None:
+            raise ConfigurationError(
+                "a revision belongs to a hub id, and the tokenizer is a local path",
+                where=f"{table}.tokenizer_revision",
+            )
         existing(model.tokenizer, root, f"{table}.tokenizer")
     else:
-        _refuse_at(model.tokenizer, f"{table}.tokenizer", None)
+        _refuse_at(model.tokenizer, f"{table}.tokenizer", "tokenizer_revision")
 
 
-def _refuse_at(name: str, where: str, key: str | None) -> None:
+def _refuse_at(name: str, where: str, key: str) -> None:
     """Refuse `name@revision` in the file, where the revision has a key of its own."""
     name, at, revision = name.partition("@")
     if at:
         raise ConfigurationError(
             "a hub id has no @",
             where=where,
-            hint=f'write "{name}" here, and {key} = "{revision}" beside it'
-            if key
-            else f'write "{name}"',
+            hint=f'write "{name}" here, and {key} = "{revision}" beside it',
         )
 
 
@@ -109,12 +112,12 @@ def _check_adapter(
     if adapter is None:
         return
     if not is_path(adapter, root):
-        _refuse_at(adapter, where, "adapter_revision" if key == "adapter" else None)
+        _refuse_at(adapter, where, f"{key}_revision")
         return
     if revision is not None:
         raise ConfigurationError(
             "a revision belongs to a hub id, and the adapter is a local path",
-            where=f"{table}.adapter_revision",
+            where=f"{where}_revision",
         )
     path = existing(adapter, root, where)
     if not (path / "adapter_config.json").is_file():
@@ -137,7 +140,7 @@ def _check_task(task: TaskSettings, root: Path, table: str) -> None:
         if data is not None:
             _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):
-        _check_adapter(getattr(task, key), None, root, table, key)
+        _check_adapter(getattr(task, key), getattr(task, f"{key}_revision"), root, table, key)
 
 
 def _check_data(data: str, root: Path, where: str) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 RENDERING_VERSION = 1
 """Goes up when the same file and table would give other examples, or these another digest."""
 
-_WITHOUT_EFFECT = {"eval", "train", "gate", "old_adapter", "new_adapter", "compat_adapter"}
+_ADAPTERS = {"old_adapter", "new_adapter", "compat_adapter"}
+_WITHOUT_EFFECT = {"eval", "train", "gate", *_ADAPTERS, *(f"{key}_revision" for key in _ADAPTERS)}
 """Keys of a task's table that its examples do not depend on; of data, the content counts."""
 
 
