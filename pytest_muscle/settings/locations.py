@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytest_muscle.cache import FOLDERS
 from pytest_muscle.errors import ConfigurationError, nearest
 from pytest_muscle.settings.keys import ModelSettings, Settings, TaskSettings
 from pytest_muscle.settings.paths import local_path
@@ -59,6 +60,14 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
             f"{settings.cache} is not a directory",
             where=flags.get("cache", f"{file}: run.cache"),
         )
+    for folder in FOLDERS:
+        path = settings.cache / folder
+        if not Path(os.path.realpath(path)).is_relative_to(settings.cache):
+            raise ConfigurationError(
+                f"{path} is a link that leads out of the cache",
+                where=flags.get("cache", f"{file}: run.cache"),
+                hint="name the folder that it leads to as the cache, or remove the link",
+            )
 
 
 def _check_model(model: ModelSettings, root: Path, table: str, flag: str | None) -> None:

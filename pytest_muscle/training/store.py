@@ -104,6 +104,9 @@ class AdapterStore:
         """
         for part in self.directory.glob(f".{key.name}.*.part"):
             shutil.rmtree(part, ignore_errors=True)
+        work = self.work_directory(key)
+        if work.is_symlink():  # what training writes stays in the cache
+            work.unlink()
         with new_directory(self.path(key)) as directory:
             yield directory
             record = {**facts, "fingerprint": key.fingerprint, "made_of": key.made_of}
