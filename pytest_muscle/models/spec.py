@@ -254,7 +254,8 @@ def adapter_rank(path: Path) -> int | None:
 
 
 def _model_files(path: Path) -> list[Path]:
-    return [file for file in path.iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS]
+    files = (file for file in path.iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS)
+    return [file for file in files if file.is_file()]
 
 
 def first_line(error: BaseException) -> str:

@@ -184,7 +184,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise PredictionsError(f"is not valid JSON: {error}", where=str(path)) from error
     sound = isinstance(manifest, dict) and isinstance(manifest.get("format"), int)
-    if not sound or not isinstance(manifest.get("facts", {}), dict):
+    named = sound and all(isinstance(manifest.get(key), str | None) for key in ("task", "model"))
+    if not named or not isinstance(manifest.get("facts", {}), dict):
         raise PredictionsError("is not a manifest of predictions", where=str(path))
     if manifest["format"] > MANIFEST_FORMAT:
         raise PredictionsError(

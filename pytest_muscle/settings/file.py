@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -65,7 +66,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
             name: _task(name, table, gate, file)
             for name, table in _table(raw, "tasks", file).items()
         },
-        limit=flags.limit,
+        limit=None if flags.limit is None else min(flags.limit, sys.maxsize),
         train=not flags.no_train,
         strict=flags.strict,
     )

@@ -109,7 +109,7 @@ class TaskSettings:
 class TrainingSettings:
     """How an adapter is trained. Defaults: the recipe of the MUSCLE paper."""
 
-    epochs: float = _key("Passes over the training part", 10.0, above=0)
+    epochs: float = _key("Passes over the training part", 10.0, above=0, maximum=10**6)
     max_steps: int | None = _key("Stop after so many optimiser steps", minimum=1)
     learning_rate: float = _key("Peak learning rate (AdamW)", 1e-4, above=0)
     warmup_steps: int | None = _key(
@@ -131,7 +131,7 @@ class TrainingSettings:
 class RecipeSettings(TrainingSettings):
     """`[adapter]`: how task adapters are trained, and their LoRA weights' size and place."""
 
-    rank: int = _key("LoRA rank r", 128, minimum=1)
+    rank: int = _key("LoRA rank r", 128, minimum=1, maximum=2**16)
     alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
     dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
     target_modules: tuple[str, ...] | str = _key(
@@ -147,7 +147,9 @@ class CompatSettings(TrainingSettings):
     """
 
     rank: int | None = _key(
-        "LoRA rank; it is the new task adapter's, so say it there ([adapter])", minimum=1
+        "LoRA rank; it is the new task adapter's, so say it there ([adapter])",
+        minimum=1,
+        maximum=2**16,
     )
     adapter: str | None = _key(
         "A finished compat adapter, PEFT directory or hub id: no training", filled=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,17 +56,29 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
     )
     for name, task in settings.tasks.items():
         _check_task(task, settings.root, f"{file}: {join('tasks', name)}")
-    if os.path.exists(settings.cache) and not os.path.isdir(settings.cache):
+    _check_cache(settings.cache, flags.get("cache", f"{file}: run.cache"))
+
+
+def _check_cache(cache: Path, where: str) -> None:
+    """Check that the cache is a directory or can become one, and that nothing leads out of it."""
+    try:
+        found: os.stat_result | None = os.stat(cache)
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError) as error:  # too long a name; a NUL character
         raise ConfigurationError(
-            f"{settings.cache} is not a directory",
-            where=flags.get("cache", f"{file}: run.cache"),
-        )
+            f"cannot be a directory: {getattr(error, 'strerror', None) or error}",
+            where=where,
+            hint="name another one",
+        ) from error
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise ConfigurationError(f"{cache} is not a directory", where=where)
     for folder in FOLDERS:
-        path = settings.cache / folder
-        if not Path(os.path.realpath(path)).is_relative_to(settings.cache):
+        path = cache / folder
+        if not Path(os.path.realpath(path)).is_relative_to(cache):
             raise ConfigurationError(
                 f"{path} is a link that leads out of the cache",
-                where=flags.get("cache", f"{file}: run.cache"),
+                where=where,
                 hint="name the folder that it leads to as the cache, or remove the link",
             )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_muscle.digests import FileDigests, digest_json, is_digest
 from pytest_muscle.errors import DataError
 from pytest_muscle.libraries import library_versions
+from pytest_muscle.limits import LimitError, check_file
 from pytest_muscle.notebook import Notebook
 from pytest_muscle.settings.locations import DATASETS_PREFIX
 from pytest_muscle.settings.paths import local_path
@@ -85,8 +86,9 @@ class DigestMemory:
             return None
         path = local_path(data, task.root)
         try:
+            check_file(path)
             content = self._files.of([path], path.parent)
-        except OSError:  # whoever reads it says what is wrong
+        except (OSError, LimitError):  # whoever reads it says what is wrong
             return None
         table = asdict(task.settings)
         return digest_json(
