@@ -24,7 +24,7 @@ CASES = {
     "facts of adapters": 100,
     "configurations of adapters": 100,
 }
-"""How many cases of each kind are fed, no two of them alike."""
+"""How many cases of each kind are fed, no two of them alike; beside them the corpus itself."""
 
 LONGEST_MESSAGE = 3_100
 

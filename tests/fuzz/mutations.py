@@ -175,6 +175,11 @@ def corpus(pattern: str) -> list[bytes]:
     return contents
 
 
+def each_nasty(content: bytes) -> list[bytes]:
+    """The content with each nasty thing once in place of a value."""
+    return [swap_value(content, what, what) for what in range(len(NASTY))]
+
+
 @st.composite
 def mutated(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
     """One of the seeds, with one to three things gone wrong."""

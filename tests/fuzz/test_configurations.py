@@ -14,7 +14,7 @@ from pytest_muscle.reports.header import describe_update
 from pytest_muscle.settings.flags import Flags, find_file
 from pytest_muscle.settings.pins import find_unpinned
 from tests.fuzz.feeding import feed, look, refused
-from tests.fuzz.mutations import CORPUS, corpus, mutated
+from tests.fuzz.mutations import CORPUS, corpus, each_nasty, mutated
 
 PYPROJECT = b'[project]\nname = "x"\n\n[tool.muscle.gate]\nmax_nfr = 0.02\n'
 
@@ -57,7 +57,7 @@ def test_a_configuration_is_used_or_refused_with_its_place(project):
         assert look(project) == before | {file: content}
 
     seeds = corpus("configurations/*.toml")
-    for content in seeds:
+    for content in [*seeds, *each_nasty(before[file])]:
         check(content)
     feed("configurations", mutated(seeds), check)
     assert list(project.parent.iterdir()) == [project]

@@ -11,7 +11,7 @@ from pytest_muscle.digests import canonical_json
 from pytest_muscle.housekeeping import clear_cache
 from pytest_muscle.tasks.rows import read_rows
 from tests.fuzz.feeding import feed, look, refused
-from tests.fuzz.mutations import corpus, mutated
+from tests.fuzz.mutations import corpus, each_nasty, mutated
 
 CONFIGURATION = """
 [tasks.t]
@@ -53,6 +53,7 @@ def check_all(project: Path, kind: str, suffix: str, choices: str, slice_: str, 
     (project / "muscle.toml").write_text(text)
     file = project / "data" / f"rows.{suffix}"
     before = look(project)
+    sound = file.read_bytes()
 
     def check(content: bytes) -> None:
         file.write_bytes(content)
@@ -61,7 +62,7 @@ def check_all(project: Path, kind: str, suffix: str, choices: str, slice_: str, 
         clear_cache(project / "cache")
         assert look(project) == before | {file: content}
 
-    for content in seeds:
+    for content in [*seeds, *each_nasty(sound)]:
         check(content)
     feed(kind, mutated(seeds), check)
 

@@ -11,7 +11,7 @@ from pytest_muscle.predictions.keys import PredictionKey
 from pytest_muscle.predictions.store import PredictionStore
 from pytest_muscle.progress import SILENT
 from tests.fuzz.feeding import feed, look, refused
-from tests.fuzz.mutations import CORPUS, corpus, mutated
+from tests.fuzz.mutations import CORPUS, corpus, each_nasty, mutated
 
 KEY = PredictionKey("t", "old", {"made": "of"})
 
@@ -55,11 +55,10 @@ def test_a_sound_one_is_accepted(table):
     use(table)
 
 
-def test_a_table_is_read_or_refused_with_its_place(table):
-    feed("tables", mutated(corpus("tables/*.jsonl")), lambda content: check(table, table, content))
-
-
-def test_a_manifest_is_read_or_refused_with_its_place(table):
-    manifest = manifest_of(table)
-    seeds = corpus("tables/*.manifest.json")
-    feed("manifests", mutated(seeds), lambda content: check(table, manifest, content))
+@pytest.mark.parametrize("kind", ["tables", "manifests"])
+def test_a_file_of_it_is_read_or_refused_with_its_place(table, kind):
+    changed = table if kind == "tables" else manifest_of(table)
+    for content in each_nasty(changed.read_bytes()):
+        check(table, changed, content)
+    seeds = corpus("tables/*.jsonl" if kind == "tables" else "tables/*.manifest.json")
+    feed(kind, mutated(seeds), lambda content: check(table, changed, content))
