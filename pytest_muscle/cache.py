@@ -17,6 +17,9 @@ PREDICTIONS = "predictions"
 TRAINING = ".training"
 """Folders of the cache; the last one is that of unfinished training, in `adapters`."""
 
+FOLDERS = (ADAPTERS, f"{ADAPTERS}/{TRAINING}", PREDICTIONS)
+"""All of them, each after the one that it is in."""
+
 DEVICE_NOTES = "device.json"
 DIGEST_NOTES = "digests.json"
 TASK_NOTES = "tasks.json"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 SHOWN = 10
+LONGEST_PART = 1_000
+"""Characters of a problem, a place or a hint that are shown: data and names may be of any size."""
 
 
 class MuscleError(Exception):
@@ -28,8 +30,9 @@ class MuscleError(Exception):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}\n  {self.hint}" if self.hint else text
+        problem = _shorten(self.problem)
+        text = f"{_shorten(self.where)}: {problem}" if self.where else problem
+        return f"{text}\n  {_shorten(self.hint)}" if self.hint else text
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.problem, self.where, self.hint)
@@ -63,10 +66,22 @@ class BaselineWarning(UserWarning):
     """A baseline fits today's run only in part."""
 
 
+class MuscleWarning(UserWarning):
+    """Something works today and may not tomorrow; `--muscle-strict` refuses it."""
+
+
 def _rebuild(
     kind: type[MuscleError], problem: str, where: str | None, hint: str | None
 ) -> MuscleError:
     return kind(problem, where=where, hint=hint)
+
+
+def _shorten(text: str) -> str:
+    """Return a text without its middle where it is very long, as one that UTF-8 can write."""
+    if len(text) > LONGEST_PART:
+        half = LONGEST_PART // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return text.encode(errors="backslashreplace").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pytest_muscle.limits import read_json
+
 PATIENCE = 5.0
 """Seconds to wait for another process that writes; after that the notes are not written."""
 
@@ -31,8 +33,8 @@ class Notebook:
     def read(self) -> dict[str, Any]:
         """Return all notes; none where the file is missing or damaged."""
         try:
-            notes = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            notes = read_json(self._path)
+        except (OSError, ValueError):
             return {}
         if not isinstance(notes, dict):
             return {}

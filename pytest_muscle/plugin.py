@@ -67,6 +67,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="train nothing: a missing adapter fails, and says how to bring it here",
     )
     group.addoption(
+        "--muscle-strict",
+        dest="muscle_strict",
+        action="store_true",
+        default=False,
+        help="fail, instead of a warning, where something of the hub is not pinned to a whole "
+        "commit (40 hexadecimal digits; branches and tags can move)",
+    )
+    group.addoption(
         "--muscle-cache",
         dest="muscle_cache",
         metavar="DIR",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_muscle.errors import ConfigurationError, MuscleError, nearest
+from pytest_muscle.errors import ConfigurationError, MuscleError, MuscleWarning, nearest
 from pytest_muscle.settings.flags import Flags, find_file
 
 if TYPE_CHECKING:
@@ -40,8 +40,22 @@ class MuscleSession:
         self.recorded: list[str] = []
         try:
             self.settings = _read_settings(config)
-        except MuscleError as error:
+            self._warn()
+        except (MuscleError, MuscleWarning) as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _warn(self) -> None:
+        """Warn, in one process, of what `--muscle-strict` would refuse.
+
+        Raises:
+            MuscleWarning: If pytest's filters make errors of warnings.
+        """
+        if self.settings is None or hasattr(self._config, "workerinput"):
+            return
+        from pytest_muscle.settings.pins import find_unpinned
+
+        for unpinned in find_unpinned(self.settings):
+            self._config.issue_config_time_warning(MuscleWarning(str(unpinned)), stacklevel=2)
 
     @property
     def update(self) -> ModelUpdate:

@@ -14,6 +14,7 @@ KINDS = [
     kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and kind.__module__ == errors.__name__
+    if not issubclass(kind, Warning)
 ]
 
 
@@ -56,3 +57,11 @@ def test_the_nearest_name_or_all_of_them(name, known, expected):
 def test_of_many_names_the_first_ten_are_listed():
     names = [f"name-{number:02}" for number in range(25)]
     assert nearest("zzz", names) == f"known: {', '.join(names[:10])} and 15 more"
+
+
+def test_a_message_stays_readable_whatever_it_quotes():
+    error = MuscleError("a" * 5_000 + "z", where="muscle.toml: " + "b" * 5_000, hint="c" * 5_000)
+    assert len(str(error)) < 3_100
+    assert str(error).startswith("muscle.toml: bbb")
+    assert "az\n  c" in str(error)
+    assert str(MuscleError("half an emoji: \ud83d")) == "half an emoji: \\ud83d"

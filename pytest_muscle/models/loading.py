@@ -28,6 +28,7 @@ def load_network(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> P
     if spec.kind == "directory":
         _refuse_pickles(spec)
     with _quiet(), _explained(spec, "the model"):
+        _refuse_adapter(spec)
         options = {**_source(spec), "dtype": dtype, "trust_remote_code": spec.trust_remote_code}
         if spec.kind != "gguf":
             options["use_safetensors"] = True
@@ -113,6 +114,20 @@ def _refuse_pickles(spec: ModelSpec) -> None:
             hint="pickles can run code and are not loaded: save the model as safetensors",
         )
     raise ModelError(f"{directory} has no *.safetensors file", where=spec.where)
+
+
+def _refuse_adapter(spec: ModelSpec) -> None:
+    """Raise where transformers would load another model, the one that an adapter names."""
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    source = _source(spec)
+    name = source["pretrained_model_name_or_path"]
+    if find_adapter_config_file(name, revision=source.get("revision")) is not None:
+        raise ModelError(
+            f"{spec.name!r} has an adapter_config.json, so it is an adapter, not a whole model",
+            where=spec.where,
+            hint="name the base model as model, and this as its adapter",
+        )
 
 
 def _refuse_missing(spec: ModelSpec, missing: Iterable[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +9,13 @@ from typing import Any, Literal
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError
+from pytest_muscle.limits import read_json
 from pytest_muscle.settings import ModelSettings
 from pytest_muscle.settings.locations import is_path
 from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.pins import is_commit
 
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken"}
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class ModelSpec:
         path: Directory or .gguf file; none for a hub id.
         revision: Commit, branch or tag of a hub id.
         tokenizer: Directory or hub id of the tokenizer, if it is not the model's own.
+        tokenizer_revision: Commit, branch or tag of a tokenizer that is a hub id.
         trust_remote_code: Whether Python code that comes with the model may run.
         where: File and key that named it, for errors.
     """
@@ -38,6 +38,7 @@ class ModelSpec:
     path: Path | None = None
     revision: str | None = None
     tokenizer: str | None = None
+    tokenizer_revision: str | None = None
     trust_remote_code: bool = False
     where: str | None = None
 
@@ -49,7 +50,7 @@ class ModelSpec:
     def is_at_hand(self) -> bool:
         """Whether its facts can be told without asking the hub: files here, or a pinned commit."""
         if self.path is None:
-            return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
+            return is_commit(self.revision)
         return self.path.exists()
 
     def facts(self, digests: FileDigests) -> dict[str, Any]:
@@ -95,7 +96,9 @@ class ModelSpec:
         """
         if self.tokenizer is None or Path(self.tokenizer).is_dir():
             return None
-        return hub_commit(self.tokenizer, None, self.where, file="tokenizer_config.json")
+        return hub_commit(
+            self.tokenizer, self.tokenizer_revision, self.where, file="tokenizer_config.json"
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
             kind="hub",
             revision=settings.revision,
             tokenizer=tokenizer,
+            tokenizer_revision=settings.tokenizer_revision,
             trust_remote_code=settings.trust_remote_code,
             where=where,
         )
@@ -145,6 +149,7 @@ def model_spec(settings: ModelSettings, root: Path, where: str) -> ModelSpec:
         kind="gguf" if path.suffix == ".gguf" else "directory",
         path=path,
         tokenizer=tokenizer,
+        tokenizer_revision=settings.tokenizer_revision,
         trust_remote_code=settings.trust_remote_code,
         where=where,
     )
@@ -164,7 +169,7 @@ def hub_commit(
     Raises:
         ModelError: If the hub cannot be reached and no copy is stored here.
     """
-    if revision is not None and _COMMIT.fullmatch(revision):
+    if revision is not None and is_commit(revision):
         return revision
     import huggingface_hub
 
@@ -246,7 +251,7 @@ def adapter_rank(path: Path) -> int | None:
         ModelError: If its configuration cannot be read.
     """
     try:
-        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "adapter_config.json")
         rank = config.get("r")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -256,7 +261,8 @@ def adapter_rank(path: Path) -> int | None:
 
 
 def _model_files(path: Path) -> list[Path]:
-    return [file for file in path.iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS]
+    files = (file for file in path.iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS)
+    return [file for file in files if file.is_file()]
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_muscle import limits
 from pytest_muscle.atomic import write_texts
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.columns import Columns
@@ -182,30 +183,38 @@ def _read_lines(path: Path, update: Callable[[bytes], object]) -> Iterator[str]:
     An editor's or git's byte order mark and line ends make no difference.
     """
     try:
+        limits.check_file(path)
         with path.open("rb") as file:
-            for number, line in enumerate(file):
+            for number, line in enumerate(limits.read_lines(file)):
                 if number == 0:
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if line.endswith(b"\r\n"):
                     line = line[:-2] + b"\n"
                 update(line)
                 yield line.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PredictionsError(
-            f"cannot be read: {error}",
-            where=str(path),
-            hint="a table is two files, NAME and NAME.manifest.json: keep them together",
-        ) from error
+    except (OSError, UnicodeDecodeError, limits.LimitError) as error:
+        raise _unreadable(error, path) from error
+
+
+def _unreadable(error: Exception, path: Path) -> PredictionsError:
+    line = f":{error.number}" if isinstance(error, limits.LineLimitError) else ""
+    return PredictionsError(
+        f"cannot be read: {error}",
+        where=f"{path}{line}",
+        hint="a table is two files, NAME and NAME.manifest.json: keep them together",
+    )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    text = "".join(_read_lines(path, len))
     try:
-        manifest: dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        manifest: dict[str, Any] = limits.read_json(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(error, path) from error
+    except ValueError as error:
         raise PredictionsError(f"is not valid JSON: {error}", where=str(path)) from error
     sound = isinstance(manifest, dict) and isinstance(manifest.get("format"), int)
-    if not sound or not isinstance(manifest.get("facts", {}), dict):
+    named = sound and all(isinstance(manifest.get(key), str | None) for key in ("task", "model"))
+    if not named or not isinstance(manifest.get("facts", {}), dict):
         raise PredictionsError("is not a manifest of predictions", where=str(path))
     if manifest["format"] > MANIFEST_FORMAT:
         raise PredictionsError(

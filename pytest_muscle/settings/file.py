@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_muscle.errors import ConfigurationError, nearest
+from pytest_muscle.limits import LimitError, read_document
 from pytest_muscle.settings.flags import Flags
 from pytest_muscle.settings.keys import (
     CompatSettings,
@@ -22,6 +24,7 @@ from pytest_muscle.settings.keys import (
 )
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
 
 TABLES = ("old", "new", "tasks", "gate", "adapter", "compat", "run")
@@ -63,9 +66,10 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
             name: _task(name, table, gate, file)
             for name, table in _table(raw, "tasks", file).items()
         },
-        limit=flags.limit,
+        limit=None if flags.limit is None else min(flags.limit, sys.maxsize),
         train=not flags.no_train,
         accept_changes=flags.accept_changes,
+        strict=flags.strict,
     )
     settings = replace(
         settings,
@@ -73,6 +77,9 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         new=_override(settings.new, flags.new, "--muscle-new", settings.root, invocation_dir),
     )
     check_locations(settings, flags=_named_by(flags))
+    if settings.strict:
+        for unpinned in find_unpinned(settings):
+            raise unpinned
     return settings
 
 
@@ -98,9 +105,12 @@ def _named_by(flags: Flags) -> dict[str, str]:
 
 def _parse(path: Path) -> Mapping[str, Any]:
     try:
-        raw: Any = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+        text = read_document(path).decode("utf-8-sig")
+        raw: Any = tomllib.loads(text.replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error}", where=str(path)) from error
+    except LimitError as error:
+        raise ConfigurationError(str(error), where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"is not valid TOML: {error}", where=str(path)) from error
     if path.name != "pyproject.toml":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_muscle.errors import ConfigurationError
+from pytest_muscle.limits import read_document
 from pytest_muscle.settings.paths import local_path
 
 NAME = "muscle.toml"
@@ -26,6 +27,7 @@ class Flags(NamedTuple):
     cache: str | None = None
     no_train: bool = False
     accept_changes: bool = False
+    strict: bool = False
 
 
 def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
@@ -64,8 +66,8 @@ def _in_folder(folder: Path) -> Path | None:
 def _has_table(path: Path) -> bool:
     """Return whether a pyproject.toml has [tool.muscle]; most do not, at little cost."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_document(path)
+    except (OSError, ValueError):
         return False
     if b"muscle" not in content:
         return False

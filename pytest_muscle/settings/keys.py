@@ -38,9 +38,14 @@ class ModelSettings:
     """
 
     model: str = _key("A directory, a hub id or a .gguf file", filled=True)
-    revision: str | None = _key("Commit, branch or tag of a hub id; pin a commit", filled=True)
+    revision: str | None = _key(
+        "Commit, branch or tag of a hub id; pin a commit, whole: 40 hex digits", filled=True
+    )
     tokenizer: str | None = _key(
         "Directory or hub id of the tokenizer, if it is not the model's", filled=True
+    )
+    tokenizer_revision: str | None = _key(
+        "Commit, branch or tag of a tokenizer on the hub", filled=True
     )
     adapter: str | None = _key(
         "PEFT directory or hub id; left out: trained from the task's train set, if it has one",
@@ -92,6 +97,11 @@ class TaskSettings:
     old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
     new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)
     compat_adapter: str | None = _key("Compatibility adapter for this task alone", filled=True)
+    old_adapter_revision: str | None = _key("Commit, branch or tag of it on the hub", filled=True)
+    new_adapter_revision: str | None = _key("Commit, branch or tag of it on the hub", filled=True)
+    compat_adapter_revision: str | None = _key(
+        "Commit, branch or tag of it on the hub", filled=True
+    )
     gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
 
 
@@ -99,7 +109,7 @@ class TaskSettings:
 class TrainingSettings:
     """How an adapter is trained. Defaults: the recipe of the MUSCLE paper."""
 
-    epochs: float = _key("Passes over the training part", 10.0, above=0)
+    epochs: float = _key("Passes over the training part", 10.0, above=0, maximum=10**6)
     max_steps: int | None = _key("Stop after so many optimiser steps", minimum=1)
     learning_rate: float = _key("Peak learning rate (AdamW)", 1e-4, above=0)
     warmup_steps: int | None = _key(
@@ -121,7 +131,7 @@ class TrainingSettings:
 class RecipeSettings(TrainingSettings):
     """`[adapter]`: how task adapters are trained, and their LoRA weights' size and place."""
 
-    rank: int = _key("LoRA rank r", 128, minimum=1)
+    rank: int = _key("LoRA rank r", 128, minimum=1, maximum=2**16)
     alpha: float | None = _key("LoRA alpha; left out: twice the rank", above=0)
     dropout: float = _key("LoRA dropout", 0.0, minimum=0, below=1)
     target_modules: tuple[str, ...] | str = _key(
@@ -137,7 +147,9 @@ class CompatSettings(TrainingSettings):
     """
 
     rank: int | None = _key(
-        "LoRA rank; it is the new task adapter's, so say it there ([adapter])", minimum=1
+        "LoRA rank; it is the new task adapter's, so say it there ([adapter])",
+        minimum=1,
+        maximum=2**16,
     )
     adapter: str | None = _key(
         "A finished compat adapter, PEFT directory or hub id: no training", filled=True
@@ -180,6 +192,7 @@ class Settings:
         limit: Only the first so many evaluation examples of each task, or all.
         train: Whether missing adapters may be trained.
         accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
+        strict: Whether what is else a warning is refused.
     """
 
     path: Path
@@ -199,6 +212,7 @@ class Settings:
     limit: int | None = None
     train: bool = True
     accept_changes: bool = False
+    strict: bool = False
 
     @property
     def root(self) -> Path:

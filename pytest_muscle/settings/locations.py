@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytest_muscle.cache import FOLDERS
 from pytest_muscle.errors import ConfigurationError, nearest
 from pytest_muscle.settings.keys import ModelSettings, Settings, TaskSettings
 from pytest_muscle.settings.paths import local_path
@@ -54,12 +56,32 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
     )
     for name, task in settings.tasks.items():
         _check_task(task, settings.root, f"{file}: {join('tasks', name)}")
-    if os.path.exists(settings.cache) and not os.path.isdir(settings.cache):
-        raise ConfigurationError(
-            f"{settings.cache} is not a directory",
-            where=flags.get("cache", f"{file}: run.cache"),
-        )
+    _check_cache(settings.cache, flags.get("cache", f"{file}: run.cache"))
     _check_baselines(settings, f"{file}: run.baselines")
+
+
+def _check_cache(cache: Path, where: str) -> None:
+    """Check that the cache is a directory or can become one, and that nothing leads out of it."""
+    try:
+        found: os.stat_result | None = os.stat(cache)
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError) as error:  # too long a name; a NUL character
+        raise ConfigurationError(
+            f"cannot be a directory: {getattr(error, 'strerror', None) or error}",
+            where=where,
+            hint="name another one",
+        ) from error
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise ConfigurationError(f"{cache} is not a directory", where=where)
+    for folder in FOLDERS:
+        path = cache / folder
+        if not Path(os.path.realpath(path)).is_relative_to(cache):
+            raise ConfigurationError(
+                f"{path} is a link that leads out of the cache",
+                where=where,
+                hint="name the folder that it leads to as the cache, or remove the link",
+            )
 
 
 def _check_baselines(settings: Settings, where: str) -> None:
@@ -107,21 +129,24 @@ def _check_model(model: ModelSettings, root: Path, table: str, flag: str | None)
     if model.tokenizer is None:
         return
     if is_path(model.tokenizer, root):
+        if model.tokenizer_revision is not None:
+            raise ConfigurationError(
+                "a revision belongs to a hub id, and the tokenizer is a local path",
+                where=f"{table}.tokenizer_revision",
+            )
         existing(model.tokenizer, root, f"{table}.tokenizer")
     else:
-        _refuse_at(model.tokenizer, f"{table}.tokenizer", None)
+        _refuse_at(model.tokenizer, f"{table}.tokenizer", "tokenizer_revision")
 
 
-def _refuse_at(name: str, where: str, key: str | None) -> None:
+def _refuse_at(name: str, where: str, key: str) -> None:
     """Refuse `name@revision` in the file, where the revision has a key of its own."""
     name, at, revision = name.partition("@")
     if at:
         raise ConfigurationError(
             "a hub id has no @",
             where=where,
-            hint=f'write "{name}" here, and {key} = "{revision}" beside it'
-            if key
-            else f'write "{name}"',
+            hint=f'write "{name}" here, and {key} = "{revision}" beside it',
         )
 
 
@@ -132,12 +157,12 @@ def _check_adapter(
     if adapter is None:
         return
     if not is_path(adapter, root):
-        _refuse_at(adapter, where, "adapter_revision" if key == "adapter" else None)
+        _refuse_at(adapter, where, f"{key}_revision")
         return
     if revision is not None:
         raise ConfigurationError(
             "a revision belongs to a hub id, and the adapter is a local path",
-            where=f"{table}.adapter_revision",
+            where=f"{where}_revision",
         )
     path = existing(adapter, root, where)
     if not (path / "adapter_config.json").is_file():
@@ -160,7 +185,7 @@ def _check_task(task: TaskSettings, root: Path, table: str) -> None:
         if data is not None:
             _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):
-        _check_adapter(getattr(task, key), None, root, table, key)
+        _check_adapter(getattr(task, key), getattr(task, f"{key}_revision"), root, table, key)
 
 
 def _check_data(data: str, root: Path, where: str) -> None:

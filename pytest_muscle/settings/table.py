@@ -16,6 +16,9 @@ from pytest_muscle.errors import ConfigurationError, nearest
 
 T = TypeVar("T")
 
+LARGEST_INTEGER = 2**63 - 1
+"""What other libraries take for a whole number; TOML's have no limit."""
+
 _KINDS = {
     str: "a string",
     int: "a whole number",
@@ -146,6 +149,7 @@ def _check_limits(value: Any, limits: Mapping[str, Any], where: str) -> None:
         raise ConfigurationError("is empty", where=where, hint=limits["help"])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
+    limits = {"maximum": LARGEST_INTEGER, **limits} if isinstance(value, int) else limits
     checks = [
         ("minimum", value < limits.get("minimum", -math.inf), "at least"),
         ("maximum", value > limits.get("maximum", math.inf), "at most"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_muscle.digests import FileDigests, digest_json, is_digest
 from pytest_muscle.errors import DataError
 from pytest_muscle.libraries import library_versions
+from pytest_muscle.limits import LimitError, check_file
 from pytest_muscle.notebook import Notebook
 from pytest_muscle.settings.locations import DATASETS_PREFIX
 from pytest_muscle.settings.paths import local_path
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 RENDERING_VERSION = 1
 """Goes up when the same file and table would give other examples, or these another digest."""
 
-_WITHOUT_EFFECT = {"eval", "train", "gate", "old_adapter", "new_adapter", "compat_adapter"}
+_ADAPTERS = {"old_adapter", "new_adapter", "compat_adapter"}
+_WITHOUT_EFFECT = {"eval", "train", "gate", *_ADAPTERS, *(f"{key}_revision" for key in _ADAPTERS)}
 """Keys of a task's table that its examples do not depend on; of data, the content counts."""
 
 
@@ -84,8 +86,9 @@ class DigestMemory:
             return None
         path = local_path(data, task.root)
         try:
+            check_file(path)
             content = self._files.of([path], path.parent)
-        except OSError:  # whoever reads it says what is wrong
+        except (OSError, LimitError):  # whoever reads it says what is wrong
             return None
         table = asdict(task.settings)
         return digest_json(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pytest_muscle import limits
 from pytest_muscle.errors import DataError
 from pytest_muscle.settings.locations import DATASETS_PREFIX
 from pytest_muscle.settings.paths import local_path
 
-MAX_LINE = 16 * 1024 * 1024
+PIECE = 64 * 1024
+"""Bytes of a line that are looked at at once where one is sought that is not UTF-8."""
 PARQUET_ROWS = 1024
 PARQUET_BUFFER = 256 * 1024
 """Bytes of each column that are read at once."""
@@ -58,7 +62,15 @@ def read_rows(data: str, root: Path) -> Iterator[Row]:
 
 def _guard(rows: Iterator[Row], path: Path) -> Iterator[Row]:
     try:
+        limits.check_file(path)
         yield from rows
+    except limits.LimitError as error:
+        line = f":{error.number}" if isinstance(error, limits.LineLimitError) else ""
+        raise DataError(
+            str(error),
+            where=f"{path.name}{line}",
+            hint="is it one object or record to a line?" if line else "split it into several tasks",
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"is not UTF-8 text: {error.reason}",
@@ -70,25 +82,23 @@ def _guard(rows: Iterator[Row], path: Path) -> Iterator[Row]:
 
 
 def _undecodable_line(path: Path) -> int:
-    number = 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    number = 1
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for piece in iter(partial(file.readline, PIECE), b""):
             try:
-                line.decode()
+                decoder.decode(piece)
             except UnicodeDecodeError:
-                return number
+                break
+            number += piece.endswith(b"\n")
     return number
 
 
 def read_jsonl(path: Path) -> Iterator[Row]:
     """Read JSON Lines: one object a line; empty lines are skipped."""
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        number = 0
-        while line := file.readline(MAX_LINE + 1):
-            number += 1
+        for number, line in enumerate(limits.read_lines(file), start=1):
             where = f"{path.name}:{number}"
-            if len(line) > MAX_LINE:
-                raise DataError(f"line is longer than {MAX_LINE:,} characters", where=where)
             if not line.strip():
                 continue
             try:
@@ -130,13 +140,15 @@ def _check_text(line: str, columns: Any) -> None:
 def read_csv(path: Path) -> Iterator[Row]:
     """Read CSV with a header line; every value is text."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        lines = _RecordLines(limits.read_lines(file))
+        reader = csv.reader(lines, strict=True)
         line = 1
         header: list[str] = []
         try:
             for values in reader:
                 where = f"{path.name}:{line}"
                 line = reader.line_num + 1
+                lines.start_record(line)
                 if not values:
                     continue
                 if not header:
@@ -156,6 +168,33 @@ def read_csv(path: Path) -> Iterator[Row]:
                 where=f"{path.name}:{line}",
                 hint="longer texts fit into JSON Lines" if "field limit" in str(error) else None,
             ) from error
+
+
+class _RecordLines:
+    """Lines for the CSV reader, which makes one record of many where a quote stays open.
+
+    Args:
+        lines: The file's lines.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.start_record(1)
+
+    def start_record(self, line: int) -> None:
+        """Say at which line the next record starts."""
+        self._first = line
+        self._length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._length += len(line)
+        if self._length > limits.LONGEST_LINE:
+            raise limits.LineLimitError(self._first, limits.LONGEST_LINE)
+        return line
 
 
 def _check_header(names: Sequence[str], where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import TrainingSettings
+from pytest_muscle.training.checkpoints import newest_checkpoint
 from pytest_muscle.training.packing import PackTrees
 
 if TYPE_CHECKING:
@@ -104,18 +105,25 @@ def fit_adapter(
         without_own_output(trainer)
         fit.work_directory.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
+        checkpoint = newest_checkpoint(fit.work_directory)
         # Under autocast PEFT's casts to float32 are undone one line later.
         mixed = fit.dtype != torch.float32
         try:
             with disable_input_dtype_casting(model, active=mixed):
-                trainer.train(resume_from_checkpoint=_newest_checkpoint(fit.work_directory))
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
+                trainer.train(resume_from_checkpoint=checkpoint)
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise TrainingError(
+                    f"{fit.description}: out of memory",
+                    hint="set a smaller batch_size (and a larger gradient_accumulation), "
+                    "gradient_checkpointing = true, or max_length",
+                ) from error
+            if checkpoint is None or bar.opened:
                 raise
             raise TrainingError(
-                f"{fit.description}: out of memory",
-                hint="set a smaller batch_size (and a larger gradient_accumulation), "
-                "gradient_checkpointing = true, or max_length",
+                f"{fit.description}: training cannot go on from here: {first_line(error)}",
+                where=checkpoint,
+                hint="remove that folder, and training starts again",
             ) from error
         finally:
             bar.close()
@@ -214,26 +222,6 @@ def _arguments(fit: Fit, examples: int, validate: bool) -> TrainingArguments:
         # One process drives one device; more devices are for a launcher that starts more.
         arguments._n_gpu = 1
     return arguments
-
-
-def _newest_checkpoint(directory: Path) -> str | None:
-    """Return the newest whole checkpoint, or none; remove those that a kill left unfinished."""
-    whole = {}
-    for path in directory.glob("checkpoint-*"):
-        if _is_whole(path):
-            whole[int(path.name.rpartition("-")[2])] = path
-        else:
-            shutil.rmtree(path)
-    return str(whole[max(whole)]) if whole else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Say whether the Trainer's state, which it writes last, is there to its end."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _check_finite(history: list[dict[str, Any]], model: nn.Module, description: str) -> None:

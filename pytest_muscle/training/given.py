@@ -29,7 +29,8 @@ def given_task_adapter(settings: Settings, version: str, task: Task) -> Adapter 
     model: ModelSettings = getattr(settings, version)
     own: str | None = getattr(task.settings, f"{version}_adapter")
     if own is not None and model.flag is None:
-        return _given(settings, own, None, f"tasks.{task.name}.{version}_adapter")
+        revision: str | None = getattr(task.settings, f"{version}_adapter_revision")
+        return _given(settings, own, revision, f"tasks.{task.name}.{version}_adapter")
     return version_adapter(settings, version)
 
 
@@ -41,7 +42,8 @@ def given_compat_adapter(settings: Settings, task: Task) -> Adapter | None:
     """
     compat, own = settings.compat, task.settings.compat_adapter
     if own is not None:
-        return _given(settings, own, None, f"tasks.{task.name}.compat_adapter")
+        revision = task.settings.compat_adapter_revision
+        return _given(settings, own, revision, f"tasks.{task.name}.compat_adapter")
     return _given(settings, compat.adapter, compat.adapter_revision, "compat.adapter")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pytest_muscle.atomic import new_directory
 from pytest_muscle.cache import TRAINING, CacheKey, sole_maker
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.limits import read_json
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
 
@@ -64,7 +65,7 @@ class AdapterStore:
         """Return the stored adapter of that key, or none."""
         path = self.path(key)
         try:
-            facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+            facts = read_json(path / FACTS)
         except (OSError, ValueError):
             return None
         complete = (path / "adapter_model.safetensors").is_file()
@@ -103,6 +104,9 @@ class AdapterStore:
         """
         for part in self.directory.glob(f".{key.name}.*.part"):
             shutil.rmtree(part, ignore_errors=True)
+        work = self.work_directory(key)
+        if work.is_symlink():  # what training writes stays in the cache
+            work.unlink()
         with new_directory(self.path(key)) as directory:
             yield directory
             record = {**facts, "fingerprint": key.fingerprint, "made_of": key.made_of}

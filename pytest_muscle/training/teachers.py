@@ -17,6 +17,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.limits import read_json
 from pytest_muscle.models import LanguageModel
 from pytest_muscle.models.device import mixed_precision
 from pytest_muscle.models.layouts import NO_PREFIX, PLAIN, Layout
@@ -135,12 +136,13 @@ def record_teacher(
     width = _width(parts)
     about = {"tokens": total, "width": width, "dtype": str(parts.dtype)}
     mark = file.with_suffix(".json")
-    complete = _read(mark) == about and file.is_file()
+    size = total * width * parts.dtype.itemsize
+    complete = _read(mark) == about and _is_file(file, size)
     if not complete:
         mark.unlink(missing_ok=True)
         file.unlink(missing_ok=True)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _check_space(file, total * width * parts.dtype.itemsize)
+        _check_space(file, size)
     states = torch.from_file(str(file), shared=True, size=total * width, dtype=parts.dtype).view(
         total, width
     )
@@ -161,6 +163,11 @@ def record_teacher(
                 bar.update(sum(map(len, batch)))
         mark.write_text(json.dumps(about), encoding="utf-8")
     return Teacher(states, _own_head(parts.head()), parts.device, parts.vocabulary)
+
+
+def _is_file(path: Path, size: int) -> bool:
+    """Say whether a file of that size is there: a link would lead elsewhere."""
+    return path.is_file() and not path.is_symlink() and path.stat().st_size == size
 
 
 def _check_space(file: Path, size: int) -> None:
@@ -248,6 +255,6 @@ def _width(parts: NetworkParts) -> int:
 
 def _read(mark: Path) -> Any:
     try:
-        return json.loads(mark.read_text(encoding="utf-8"))
+        return read_json(mark)
     except (OSError, ValueError):
         return None

@@ -233,6 +233,11 @@ class ProgressBar(TrainerCallback):
         self._bar: Any = None
         self._shown: dict[str, str] = {}
 
+    @property
+    def opened(self) -> bool:
+        """Whether training has begun: what a checkpoint holds is loaded by then."""
+        return self._bar is not None
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:

@@ -88,6 +88,15 @@ def test_pickles_are_refused(spec):
     assert "pickles can run code" in message
 
 
+def test_an_adapter_that_passes_for_a_model_is_refused(spec):
+    """The model that it names would be loaded, whatever weights stand beside it."""
+    (spec.path / "adapter_config.json").write_text('{"base_model_name_or_path": "someone/model"}')
+
+    message = error_of(load, spec)
+
+    assert "has an adapter_config.json, so it is an adapter, not a whole model" in message
+
+
 def test_a_tokenizer_of_the_hub_is_loaded_at_the_commit_that_the_facts_name(spec, monkeypatch):
     asked = []
     load_local = AutoTokenizer.from_pretrained

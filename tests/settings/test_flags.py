@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,10 @@ def test_any_flag_is_used_or_refused(shared, value):
     except ConfigurationError as caught:
         messages.append(str(caught))
     assert all(message.startswith("--muscle-") for message in messages)
+
+
+def test_a_limit_beyond_any_list_is_no_limit(tmp_path):
+    (tmp_path / "muscle.toml").touch()
+    flags = Flags(limit=10**30)
+    found = read_settings(tmp_path / "muscle.toml", flags, invocation_dir=tmp_path)
+    assert found.limit == sys.maxsize

@@ -151,6 +151,23 @@ def test_what_is_not_there_is_named_with_file_and_key(project, text, expected):
     assert expected in message
 
 
+@pytest.mark.parametrize("folder", ["adapters", "adapters/.training", "predictions"])
+def test_a_link_out_of_the_cache_is_refused(project, folder):
+    (project / "elsewhere").mkdir()
+    link = project / ".muscle_cache" / folder
+    link.parent.mkdir(parents=True)
+    link.symlink_to(project / "elsewhere")
+    message = refusal(project, "")
+    assert message.startswith(f"muscle.toml: run.cache: {link} is a link that leads out of the")
+
+
+def test_the_cache_itself_may_be_a_link_and_so_may_what_stays_in_it(project):
+    (project / "disk/predictions-1").mkdir(parents=True)
+    (project / "disk/predictions").symlink_to("predictions-1")
+    (project / "cache").symlink_to("disk")
+    assert read(project, '[run]\ncache = "cache"').cache == project / "disk"
+
+
 def test_of_many_files_in_a_folder_ten_are_listed(project):
     for number in range(50):
         (project / "data" / f"part-{number:02}").touch()

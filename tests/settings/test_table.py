@@ -186,3 +186,10 @@ def test_keys_are_written_as_toml_writes_them():
     assert join("tasks", "my task") == 'tasks."my task"'
     assert join("tasks", "a\nb") == r'tasks."a\nb"'
     assert join("", "old") == "old"
+
+
+def test_a_whole_number_has_the_size_that_libraries_take():
+    accepted = read_table(RecipeSettings, {"max_steps": 2**63 - 1}, file="f")
+    assert accepted.max_steps == 2**63 - 1
+    with pytest.raises(ConfigurationError, match=r"f: max_steps: must be at most 9223372036854775"):
+        read_table(RecipeSettings, {"max_steps": 2**63}, file="f")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_muscle import limits
 from pytest_muscle.errors import DataError
-from pytest_muscle.tasks import rows as rows_module
 from pytest_muscle.tasks.rows import Row, read_rows
 
 
@@ -78,7 +78,7 @@ def test_a_whole_emoji_in_escapes_is_text(tmp_path):
 
 
 def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows_module, "MAX_LINE", 100)
+    monkeypatch.setattr(limits, "LONGEST_LINE", 100)
     line = json.dumps({"q": "x" * 92})
     assert len(line) == 101
     assert len(read(tmp_path, "a.jsonl", line.replace("xx", "x") + "\n")) == 1

@@ -211,6 +211,20 @@ def test_a_checkpoint_that_was_not_finished_is_dropped(run, state):
     assert_same_weights(resumed, undisturbed)
 
 
+def test_a_checkpoint_of_another_training_is_named(run):
+    with pytest.raises(KeyboardInterrupt):
+        run(callback=Interrupt())
+    torch.save({"state": {}, "param_groups": []}, run.work / "checkpoint-4" / "optimizer.pt")
+
+    with pytest.raises(TrainingError) as caught:
+        run()
+
+    assert str(caught.value).startswith(
+        f"{run.work / 'checkpoint-4'}: colours: training cannot go on from here: ValueError: "
+    )
+    assert "remove that folder, and training starts again" in str(caught.value)
+
+
 class NotANumber(AdapterTrainer):
     """Its loss is NaN from the second step on."""
 

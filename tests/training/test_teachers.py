@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import weakref
 from collections import namedtuple
 from dataclasses import replace
@@ -225,7 +226,18 @@ def lose_states(directory) -> None:
     (directory / "t.states").unlink()
 
 
-@pytest.mark.parametrize("spoil", [spoil_mark, lose_mark, other_type, lose_states])
+def cut_states(directory) -> None:
+    os.truncate(directory / "t.states", 64)
+
+
+def link_states(directory) -> None:
+    (directory / "t.states").replace(directory / "elsewhere")
+    (directory / "t.states").symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_mark, lose_mark, other_type, lose_states, cut_states, link_states]
+)
 def test_states_that_are_not_complete_are_made_again(
     save_model, base_of, sequences, tmp_path, monkeypatch, spoil
 ):
