@@ -109,7 +109,10 @@ def test_a_table_is_plain_json_a_line_each(tmp_path):
         raise AssertionError(f"{constant} is not JSON")
 
     (line,) = (tmp_path / "t.jsonl").read_text().splitlines()
-    assert json.loads(line, parse_constant=refuse) == {
+    record = json.loads(line, parse_constant=refuse)
+    unchecked = line[: line.index(', "check"')] + "}"
+    assert record.pop("check") == hashlib.sha256(unchecked.encode()).hexdigest()[:16]
+    assert record == {
         "id": "a",
         "answer": 1,
         "gold": 1,
@@ -203,7 +206,8 @@ def test_a_table_says_what_was_not_asked_and_still_does_when_read_back(tmp_path)
     assert found.unasked == ("z", 8)
     assert (len(found), [row.id for row in found]) == (2, ["a", 7])
     lines = (tmp_path / "t.jsonl").read_text().splitlines()
-    assert lines[2:] == ['{"id": "z", "asked": false}', '{"id": 8, "asked": false}']
+    said = [{key: json.loads(line)[key] for key in ("id", "asked")} for line in lines[2:]]
+    assert said == [{"id": "z", "asked": False}, {"id": 8, "asked": False}]
 
 
 def test_nothing_may_have_been_asked(tmp_path):
@@ -291,7 +295,7 @@ def test_a_file_cut_short_between_lines_is_found_by_its_count(saved):
 
 def test_an_answer_changed_by_hand_is_found(saved):
     saved.write_text(saved.read_text().replace('"answer": 1', '"answer": 0', 1))
-    assert refusal(saved).startswith(f"{saved}: is not the table that its manifest was written for")
+    assert refusal(saved).startswith(f"{saved}:1: the line of example 'a' is not the one that was")
 
 
 def test_a_table_beside_another_table_s_manifest_is_found(saved):
@@ -306,7 +310,7 @@ def test_a_duplicate_id_is_named_with_the_file(saved):
     saved.write_text(text)
     manifest = saved.with_name("t.jsonl.manifest.json")
     sha = hashlib.sha256(text.encode()).hexdigest()
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": sha}))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": sha, "format": 1}))
     assert refusal(saved).startswith(f"{saved}: id 'a' stands twice, in rows 0 and 1\n")
 
 
@@ -355,7 +359,7 @@ def test_a_line_that_is_no_prediction_is_named(saved, line):
         (b'{"format": "1"}', "is not a manifest of predictions"),
         (b'{"format": 1, "facts": [1]}', "is not a manifest of predictions"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b'{"format": 2}', "has format 2; this version reads up to 1\n  update pytest-muscle"),
+        (b'{"format": 3}', "has format 3; this version reads up to 2\n  update pytest-muscle"),
     ],
 )
 def test_a_manifest_that_is_none_is_named(saved, content, expected):

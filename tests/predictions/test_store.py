@@ -86,7 +86,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut within a line": (lambda path: edit(path, lambda text: text[:-9]), "is not a prediction"),
     "an answer edited": (
         lambda path: edit(path, lambda text: text.replace('"answer": 2', '"answer": 1')),
-        "is not the table that its manifest was written for",
+        "the line of example 'q2' is not the one that was written",
     ),
     "empty": (lambda path: path.write_text(""), "has 0 rows"),
     "no manifest": (lambda path: manifest_of(path).unlink(), "cannot be read"),

@@ -150,7 +150,7 @@ def test_an_unknown_key_comes_with_the_nearest_known_one():
 
 
 def test_an_unknown_key_that_is_like_none_comes_with_all():
-    assert "known: batch_tokens, cache, device, dtype" in refusal(RunSettings, "zzz = 1")
+    assert "known: baselines, batch_tokens, cache, device, dtype" in refusal(RunSettings, "zzz = 1")
 
 
 def test_the_session_s_own_fields_are_no_keys():
