@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_muscle.models import BaseModel, LanguageModel, ModelSpec
     from pytest_muscle.models.placement import Placing
     from pytest_muscle.models.spec import TaskModelSpec
+    from pytest_muscle.predictions.journal import Journal
     from pytest_muscle.predictions.keys import PredictionKey
     from pytest_muscle.predictions.question import Question
     from pytest_muscle.predictions.store import PredictionStore
@@ -364,16 +365,23 @@ class ModelUpdate:
         spec, facts = self._task_model_spec(side, task), self._facts(side, task)
         return self._store.get(
             key,
-            lambda about: self._answer(side, question, about),
+            lambda about, journal: self._answer(side, question, about, journal),
             unchanged=lambda: spec.facts(self._digests) == facts,
         )
 
-    def _answer(self, side: Side, question: Question, facts: Mapping[str, Any]) -> Predictions:
+    def _answer(
+        self,
+        side: Side,
+        question: Question,
+        facts: Mapping[str, Any],
+        journal: Journal | None = None,
+    ) -> Predictions:
         from pytest_muscle.models.answering import answer
 
         name = question.task.name
         model = self.task_model(side, name)
-        return answer(model, question, facts, description=f"{name}: {side} model answers")
+        description = f"{name}: {side} model answers"
+        return answer(model, question, facts, description=description, journal=journal)
 
     def _check_data(self, task: Task) -> None:
         """Read a task's data, so that a mistake in it shows before a model loads for it.

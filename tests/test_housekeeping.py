@@ -32,7 +32,8 @@ def cache(tmp_path: Path) -> Path:
     (work / "checkpoint").write_bytes(bytes(700))
     (cache / "adapters" / f".{ADAPTER.name}.0123.part").mkdir()
     PredictionStore(cache / "predictions", SILENT).get(
-        TABLE, lambda facts: Predictions(Predictions.from_lists([1], [1], [1]).rows, facts=facts)
+        TABLE,
+        lambda facts, _: Predictions(Predictions.from_lists([1], [1], [1]).rows, facts=facts),
     )
     Notebook(cache / "digests.json", lambda _: True).write({"a": "b"})
     return cache

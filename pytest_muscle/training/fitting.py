@@ -66,6 +66,8 @@ def fit_adapter(
 ) -> dict[str, Any]:
     """Train the model's `default` adapter and save the best epoch's weights to `directory`.
 
+    Checkpoints stay until the adapter is where it is found again.
+
     Args:
         fit: What to train on and how.
         model: PEFT model whose active adapter `default` is trained.
@@ -127,7 +129,6 @@ def fit_adapter(
         shutil.rmtree(fit.work_directory, ignore_errors=True)
         raise
     model.save_pretrained(str(directory), selected_adapters=[STUDENT])
-    shutil.rmtree(fit.work_directory, ignore_errors=True)
     return {
         "examples": {"train": len(train), "validation": len(validation)},
         "steps": trainer.state.global_step,

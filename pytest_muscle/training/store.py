@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,15 @@ class AdapterStore:
     def work_directory(self, key: AdapterKey) -> Path:
         """Return the directory of an adapter's training checkpoints."""
         return self.directory / TRAINING / key.name
+
+    def end_training(self, key: AdapterKey) -> None:
+        """Remove what training needed; no half of it passes for the whole if that is cut short."""
+        work = self.work_directory(key)
+        aside = work.with_name(f".{work.name}.old")
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            work.replace(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def find(self, key: AdapterKey) -> Adapter | None:
         """Return the stored adapter of that key, or none."""

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> PredictionStore:
     return PredictionStore(tmp_path / "predictions", Progress())
 
 
-def make(facts: Mapping[str, Any]) -> Predictions:
+def make(facts: Mapping[str, Any], journal: object) -> Predictions:
     """Stand in for scoring."""
     rows = tuple(
         Prediction(
@@ -43,7 +43,7 @@ def make(facts: Mapping[str, Any]) -> Predictions:
     return Predictions(rows, task="colours", model="v2", facts={"dtype": "float32", **facts})
 
 
-def refuse(facts: Mapping[str, Any]) -> Predictions:
+def refuse(facts: Mapping[str, Any], journal: object) -> Predictions:
     pytest.fail("they were made again")
 
 
@@ -128,7 +128,7 @@ def test_another_model_s_table_under_this_one_s_name_is_not_taken_for_it(store):
 
 
 def test_what_fails_leaves_nothing(store):
-    def fail(facts: Mapping[str, Any]) -> Predictions:
+    def fail(facts: Mapping[str, Any], journal: object) -> Predictions:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -185,7 +185,7 @@ RACER = """
 
     root = Path(sys.argv[1])
 
-    def make(facts):
+    def make(facts, journal):
         with (root / "made.txt").open("a") as file:
             file.write("made\\n")
         time.sleep(0.5)
