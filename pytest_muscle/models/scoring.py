@@ -202,11 +202,7 @@ class _Scorer:
         known: NDArray[np.bool_],
         done: Any,
     ) -> None:
-        """Fill in what is not known of a window's results, batch by batch.
-
-        Rows are cut into batches in one order, so that those that are left give the batches that
-        were left.
-        """
+        """Fill in what is not known of a window's results, batch by batch."""
         import torch
 
         pairs = encode_pairs(
@@ -216,8 +212,7 @@ class _Scorer:
         pairs = _fit(pairs, longest_sequence(self._engine.parts.network.config))
         with torch.inference_mode():
             self._use_prefix(pairs)
-            rows = [row for row in self._rows(window, pairs) if not known[row.reads[0][-1]]]
-            for layout, batch in self._batches(rows):
+            for layout, batch in self._batches(self._rows(window, pairs), known):
                 self._run(layout, batch, results)
                 slots = sorted(set[int]().union(*(row.slots for row in batch)))
                 ready = sum(row.last for row in batch)
@@ -261,8 +256,13 @@ class _Scorer:
             start += len(request.continuations)
         return rows
 
-    def _batches(self, rows: Sequence[_Row]) -> Iterator[tuple[Layout, list[_Row]]]:
+    def _batches(
+        self, rows: Sequence[_Row], known: NDArray[np.bool_]
+    ) -> Iterator[tuple[Layout, list[_Row]]]:
         """Yield batches within the budget, longest first; rows that need it as plain rows.
+
+        Rows whose slots are known are left out. As they are cut into batches in one order, those
+        that are left give the batches that were left.
 
         Short sequences never stand beside long ones: some models scale the positions of a whole
         batch where one sequence of it is long.
@@ -277,7 +277,8 @@ class _Scorer:
             chosen.setdefault((layout.name, row.short), (layout, []))[1].append(row)
         for layout, group in chosen.values():
             size = partial(self._size, layout)
-            for batch in batches(group, size, lambda: self._budget):
+            left = [row for row in group if not known[list(row.slots)].all()]
+            for batch in batches(left, size, lambda: self._budget):
                 yield layout, batch
 
     def _size(self, layout: Layout, row: _Row) -> tuple[int, int]:
