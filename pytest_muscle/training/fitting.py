@@ -17,6 +17,7 @@ from pytest_muscle.errors import TrainingError
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import TrainingSettings
 from pytest_muscle.training.packing import PackTrees
+from pytest_muscle.training.store import writing
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +81,7 @@ def fit_adapter(
         share over time, duration in seconds.
 
     Raises:
-        TrainingError: If the loss becomes NaN or infinite, or memory runs out.
+        TrainingError: If the loss becomes NaN or infinite, or memory or disk have no room.
     """
     import torch
     from peft.helpers import disable_input_dtype_casting
@@ -128,7 +129,8 @@ def fit_adapter(
         # Going on from there would help nobody, least of all a run with a better dtype.
         shutil.rmtree(fit.work_directory, ignore_errors=True)
         raise
-    model.save_pretrained(str(directory), selected_adapters=[STUDENT])
+    with writing("an adapter", directory.parent):
+        model.save_pretrained(str(directory), selected_adapters=[STUDENT])
     return {
         "examples": {"train": len(train), "validation": len(validation)},
         "steps": trainer.state.global_step,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pytest_muscle.atomic import new_directory
 from pytest_muscle.cache import TRAINING, CacheKey, sole_maker
-from pytest_muscle.errors import TrainingError
+from pytest_muscle.errors import MuscleError, TrainingError
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
 
@@ -116,4 +116,24 @@ class AdapterStore:
             yield directory
             record = {**facts, "fingerprint": key.fingerprint, "made_of": key.made_of}
             text = json.dumps(record, indent=2, sort_keys=True, default=str)
-            (directory / FACTS).write_text(text + "\n", encoding="utf-8")
+            with writing("an adapter", self.directory):
+                (directory / FACTS).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(what: str, directory: Path) -> Iterator[None]:
+    """Turn what goes wrong when something is written into an error that says what to do.
+
+    Raises:
+        TrainingError: If the block fails; torch and safetensors have errors of many kinds.
+    """
+    try:
+        yield
+    except MuscleError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"{what} cannot be written: {first_line(error)}",
+            where=str(directory),
+            hint="is there room on the disk? The next run goes on from the last checkpoint",
+        ) from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -210,21 +209,6 @@ def test_a_journal_that_cannot_be_made_is_done_without(tmp_path, capfd):
 
     (said,) = complaints(capfd.readouterr().err)
     assert said.startswith("muscle: answers are not kept before all are there: ")
-
-
-@pytest.fixture
-def full_disk(path: Path) -> Iterator[Callable[[int], None]]:
-    """A function that lets no file grow beyond so many bytes, or all of them again."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def limit(size: int | None) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before[0] if size is None else size, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_on_a_full_disk_what_fitted_is_kept_and_the_rest_is_done_without(

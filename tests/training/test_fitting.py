@@ -243,6 +243,54 @@ def test_a_checkpoint_that_was_not_finished_is_dropped(run, state):
     assert_same_weights(resumed, undisturbed)
 
 
+@pytest.mark.parametrize("size", [1_000, 3_000, 40_000])
+def test_on_a_full_disk_training_ends_with_what_to_do_and_goes_on_later(run, full_disk, size):
+    """Not even the configuration has room, not the weights, not the optimiser's state."""
+    undisturbed, _ = run(work="other")
+    with pytest.raises(KeyboardInterrupt):
+        run(callback=Interrupt(10, saved=False))
+
+    class FillDisk(TrainerCallback):
+        def on_step_end(self, args, state, control, **_: object) -> None:
+            if state.global_step == 11:
+                full_disk(size)
+
+    with pytest.raises(TrainingError) as caught:
+        run(callback=FillDisk())
+    full_disk(None)
+    steps = []
+
+    class Count(TrainerCallback):
+        def on_step_end(self, args, state, control, **_: object) -> None:
+            steps.append(state.global_step)
+
+    resumed, _ = run(callback=Count())
+
+    assert "a checkpoint cannot be written: " in str(caught.value)
+    assert str(run.work) in str(caught.value)
+    assert "is there room on the disk?" in str(caught.value)
+    assert steps == [9, 10, 11, 12]
+    assert bytes_of(resumed) == bytes_of(undisturbed)
+
+
+def test_an_adapter_that_has_no_room_is_trained_already_when_it_has(run, full_disk):
+    undisturbed, _ = run(work="other")
+
+    class FillDisk(TrainerCallback):
+        def on_train_end(self, args, state, control, **_: object) -> None:
+            full_disk(3_000)
+
+    with pytest.raises(TrainingError, match="an adapter cannot be written: "):
+        run(callback=FillDisk())
+    full_disk(None)
+
+    class Refuse(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_: object) -> None:
+            pytest.fail("it was trained again")
+
+    assert bytes_of(run(callback=Refuse())[0]) == bytes_of(undisturbed)
+
+
 class NotANumber(AdapterTrainer):
     """Its loss is NaN from the second step on."""
 
