@@ -46,8 +46,11 @@ class Progress:
     enabled: bool = True
     uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    def bar(self, total: int, description: str, unit: str) -> tqdm[Any]:
-        """Return a progress bar that counts to `total`; close it, or use it in a `with`."""
+    def bar(self, total: int, description: str, unit: str, *, done: int = 0) -> tqdm[Any]:
+        """Return a progress bar that counts from `done` to `total`.
+
+        Close it, or use it in a `with`.
+        """
         from tqdm import tqdm
 
         stream = _Stream(self.uncaptured)
@@ -56,6 +59,7 @@ class Progress:
             stream.write("\n")
         bar: Any = tqdm(
             total=total,
+            initial=done,
             desc=description,
             unit=unit,
             disable=not self.enabled,

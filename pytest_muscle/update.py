@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.models import BaseModel, LanguageModel
     from pytest_muscle.predictions.baseline import Baselines
+    from pytest_muscle.predictions.journal import Journal
     from pytest_muscle.predictions.keys import PredictionKey
     from pytest_muscle.predictions.question import Question
     from pytest_muscle.predictions.store import PredictionStore
@@ -259,13 +260,20 @@ class ModelUpdate:
         facts = models.facts(side, task)
         return self._store.get(
             key,
-            lambda about: self._answer(side, question, about),
+            lambda about, journal: self._answer(side, question, about, journal),
             unchanged=lambda: models.facts_now(side, task) == facts,
         )
 
-    def _answer(self, side: Side, question: Question, facts: Mapping[str, Any]) -> Predictions:
+    def _answer(
+        self,
+        side: Side,
+        question: Question,
+        facts: Mapping[str, Any],
+        journal: Journal | None = None,
+    ) -> Predictions:
         from pytest_muscle.models.answering import answer
 
         task = question.task
         model = self._models.task_model(side, task)
-        return answer(model, question, facts, description=f"{task.name}: {side} model answers")
+        description = f"{task.name}: {side} model answers"
+        return answer(model, question, facts, description=description, journal=journal)

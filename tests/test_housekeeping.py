@@ -18,6 +18,8 @@ from pytest_muscle.training.store import AdapterKey, AdapterStore
 ADAPTER = AdapterKey("colours", "old", {"data": "a"})
 TABLE = PredictionKey("many colours", "compat", {"data": "a"})
 
+UNFINISHED = PredictionKey("colours", "new", {"data": "a"})
+
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
@@ -31,8 +33,11 @@ def cache(tmp_path: Path) -> Path:
     work.mkdir(parents=True)
     (work / "checkpoint").write_bytes(bytes(700))
     (cache / "adapters" / f".{ADAPTER.name}.0123.part").mkdir()
+    (cache / "predictions").mkdir()
+    (cache / "predictions" / f".{UNFINISHED.name}.journal").write_bytes(bytes(300))
     PredictionStore(cache / "predictions", SILENT).get(
-        TABLE, lambda facts: Predictions(Predictions.from_lists([1], [1], [1]).rows, facts=facts)
+        TABLE,
+        lambda facts, _: Predictions(Predictions.from_lists([1], [1], [1]).rows, facts=facts),
     )
     Notebook(cache / "digests.json", lambda _: True).write({"a": "b"})
     return cache

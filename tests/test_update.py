@@ -73,9 +73,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     descriptions: list[str] = []
     answer = answering.answer
 
-    def counting(model: Any, question: Any, facts: Any, *, description: str) -> Predictions:
+    def counting(*arguments: Any, description: str, **options: Any) -> Predictions:
         descriptions.append(description)
-        return answer(model, question, facts, description=description)
+        return answer(*arguments, description=description, **options)
 
     monkeypatch.setattr(answering, "answer", counting)
     return descriptions

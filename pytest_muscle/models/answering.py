@@ -8,12 +8,18 @@ from typing import Any
 from pytest_muscle.models.language_model import LanguageModel
 from pytest_muscle.models.scoring import LoglikelihoodRequest
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.journal import Journal
 from pytest_muscle.predictions.judging import judge
 from pytest_muscle.predictions.question import Question
 
 
 def answer(
-    model: LanguageModel, question: Question, facts: Mapping[str, Any], *, description: str
+    model: LanguageModel,
+    question: Question,
+    facts: Mapping[str, Any],
+    *,
+    description: str,
+    journal: Journal | None = None,
 ) -> Predictions:
     """Return the model's predictions for a task's evaluation examples, or those that are asked.
 
@@ -24,6 +30,7 @@ def answer(
         question: What is asked.
         facts: What else is known of the predictions, for their manifest.
         description: What the progress bar says.
+        journal: Where answers are kept until all are there.
 
     Raises:
         MuscleError: If data or model are not usable.
@@ -37,7 +44,9 @@ def answer(
         for example in asked
     )
     scored = (
-        model.loglikelihoods(requests, total=len(asked), description=description) if asked else ()
+        model.loglikelihoods(requests, total=len(asked), description=description, journal=journal)
+        if asked
+        else ()
     )
     about = {"dtype": str(model.base.dtype).removeprefix("torch.")}
     if asked:

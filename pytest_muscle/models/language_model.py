@@ -19,6 +19,7 @@ from pytest_muscle.models.loading import (
 from pytest_muscle.models.memory import free_memory
 from pytest_muscle.models.scoring import LoglikelihoodRequest, score_loglikelihoods
 from pytest_muscle.models.spec import ModelSpec, TaskModelSpec, check_adapter, first_line
+from pytest_muscle.predictions.journal import Journal
 from pytest_muscle.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class LanguageModel:
         *,
         total: int | None = None,
         description: str = "scoring",
+        journal: Journal | None = None,
     ) -> list[tuple[float, ...]]:
         """Return the log-likelihood in nats of each request's continuations.
 
@@ -236,6 +238,7 @@ class LanguageModel:
             requests: Prompts with continuations, read piece by piece.
             total: Their number for the progress bar, where they have no length.
             description: What the progress bar says.
+            journal: Where batches are kept as they are answered.
 
         Raises:
             ModelError: If model or adapter cannot be loaded or a continuation has no token.
@@ -251,4 +254,5 @@ class LanguageModel:
                 total=total,
                 progress=self.progress,
                 description=description,
+                journal=journal,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ from pytest_muscle.errors import ModelError
 from pytest_muscle.models.encoding import EncodedPair, encode_pairs
 from pytest_muscle.models.memory import batches, chunk_size, run_halved, token_budget
 from pytest_muscle.models.trees import TokenTree, build_tree, common_prefix
+from pytest_muscle.predictions.journal import Batch, Journal
 from pytest_muscle.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -58,6 +60,11 @@ class _Row:
     short: bool
     last: bool
 
+    @property
+    def slots(self) -> set[int]:
+        """Where its log-probabilities are added."""
+        return {slot for _, _, slot in self.reads}
+
 
 def score_loglikelihoods(
     network: nn.Module,
@@ -69,6 +76,7 @@ def score_loglikelihoods(
     total: int | None = None,
     progress: Progress = SILENT,
     description: str = "scoring",
+    journal: Journal | None = None,
 ) -> list[tuple[float, ...]]:
     """Return the summed log-likelihood of each continuation given its prompt.
 
@@ -86,6 +94,8 @@ def score_loglikelihoods(
         total: Number of requests for the progress bar, where they have no length.
         progress: Where progress is shown.
         description: What the progress bar says.
+        journal: Where batches are kept as they are answered. Those that it has are not run again,
+            and the others are what they would have been: the numbers are the same to the last bit.
 
     Returns:
         One tuple per request, in order, one log-likelihood in nats per continuation.
@@ -99,12 +109,18 @@ def score_loglikelihoods(
     if total is None:
         total = len(requests) if isinstance(requests, Sequence) else 0
     engine = engine or find_engine(network)
-    budget = token_budget(engine.parts) if batch_tokens == "auto" else batch_tokens
-    scorer = _Scorer(engine, tokenizer, budget)
     results: list[tuple[float, ...]] = []
-    with progress.bar(total, description, "ex") as bar:
-        for window in _windows(requests):
-            results.extend(scorer.score(window, bar.update))
+    with closing(journal or Journal()) as journal:
+        journal.open({"layout": engine.layout.name, "window": [WINDOW, WINDOW_CHARACTERS]})
+        if journal.examples:
+            progress.say(
+                f"{description}: going on after {journal.examples:,} of {total:,} examples that "
+                "were answered before"
+            )
+        scorer = _Scorer(engine, tokenizer, batch_tokens, journal)
+        with progress.bar(total, description, "ex", done=journal.examples) as bar:
+            for number, window in enumerate(_windows(requests)):
+                results.extend(scorer.score(number, window, bar.update))
     return results
 
 
@@ -127,23 +143,66 @@ class _Scorer:
     Args:
         engine: How the model is run.
         tokenizer: The model's tokenizer.
-        budget: Most tokens in one batch.
+        batch_tokens: Most tokens in one batch, as the user set it.
+        journal: Where batches are kept, opened.
     """
 
-    def __init__(self, engine: Engine, tokenizer: PreTrainedTokenizerBase, budget: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_tokens: int | Literal["auto"],
+        journal: Journal,
+    ) -> None:
         from pytest_muscle.models.layouts import NO_PREFIX
 
         self._engine = engine
         self._tokenizer = tokenizer
-        self._budget = budget
+        self._asked = batch_tokens
+        self._journal = journal
+        self._budget = self._first_budget()
         self._head = engine.parts.head()
         self._prefix = NO_PREFIX
 
+    def _first_budget(self) -> int:
+        """Return the budget to begin with: that of the batches before, where the same is asked."""
+        last = self._journal.last
+        if last is not None and last.asked == self._asked:
+            return last.budget
+        return token_budget(self._engine.parts) if self._asked == "auto" else self._asked
+
     def score(
-        self, window: Sequence[LoglikelihoodRequest], done: Any
+        self, number: int, window: Sequence[LoglikelihoodRequest], done: Any
     ) -> Iterator[tuple[float, ...]]:
-        """Yield the log-likelihoods of a window's requests; `done` is told how many are ready."""
+        """Yield the log-likelihoods of a window's requests.
+
+        Args:
+            number: The window's number.
+            window: The requests.
+            done: Told of each batch how many examples are ready with it.
+        """
         import numpy as np
+
+        count = sum(len(request.continuations) for request in window)
+        results, known = np.zeros(count), np.zeros(count, dtype=bool)
+        for before in self._journal.window(number):
+            results[before.slots] = before.values
+            known[before.slots] = True
+        if not known.all():
+            self._complete(number, window, results, known, done)
+        numbers = iter(results.tolist())
+        for request in window:
+            yield tuple(next(numbers) for _ in request.continuations)
+
+    def _complete(
+        self,
+        number: int,
+        window: Sequence[LoglikelihoodRequest],
+        results: NDArray[np.float64],
+        known: NDArray[np.bool_],
+        done: Any,
+    ) -> None:
+        """Fill in what is not known of a window's results, batch by batch."""
         import torch
 
         pairs = encode_pairs(
@@ -151,16 +210,15 @@ class _Scorer:
             [(request.prompt, text) for request in window for text in request.continuations],
         )
         pairs = _fit(pairs, longest_sequence(self._engine.parts.network.config))
-        results = np.zeros(len(pairs))
         with torch.inference_mode():
             self._use_prefix(pairs)
-            rows = self._rows(window, pairs)
-            for layout, batch in self._batches(rows):
+            for layout, batch in self._batches(self._rows(window, pairs), known):
                 self._run(layout, batch, results)
-                done(sum(row.last for row in batch))
-        numbers = iter(results.tolist())
-        for request in window:
-            yield tuple(next(numbers) for _ in request.continuations)
+                slots = sorted(set[int]().union(*(row.slots for row in batch)))
+                ready = sum(row.last for row in batch)
+                values = results[slots].tolist()
+                self._journal.append(Batch(number, slots, values, ready, self._asked, self._budget))
+                done(ready)
 
     def _use_prefix(self, pairs: Sequence[EncodedPair]) -> None:
         """Find what all sequences of a window begin with, and run it if it is worth it."""
@@ -198,8 +256,13 @@ class _Scorer:
             start += len(request.continuations)
         return rows
 
-    def _batches(self, rows: Sequence[_Row]) -> Iterator[tuple[Layout, list[_Row]]]:
+    def _batches(
+        self, rows: Sequence[_Row], known: NDArray[np.bool_]
+    ) -> Iterator[tuple[Layout, list[_Row]]]:
         """Yield batches within the budget, longest first; rows that need it as plain rows.
+
+        Rows whose slots are known are left out. As they are cut into batches in one order, those
+        that are left give the batches that were left.
 
         Short sequences never stand beside long ones: some models scale the positions of a whole
         batch where one sequence of it is long.
@@ -214,7 +277,8 @@ class _Scorer:
             chosen.setdefault((layout.name, row.short), (layout, []))[1].append(row)
         for layout, group in chosen.values():
             size = partial(self._size, layout)
-            for batch in batches(group, size, lambda: self._budget):
+            left = [row for row in group if not known[list(row.slots)].all()]
+            for batch in batches(left, size, lambda: self._budget):
                 yield layout, batch
 
     def _size(self, layout: Layout, row: _Row) -> tuple[int, int]:

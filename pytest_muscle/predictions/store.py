@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_muscle.cache import sole_maker
 from pytest_muscle.errors import PredictionsError
+from pytest_muscle.predictions.journal import Journal
 from pytest_muscle.predictions.keys import PredictionKey
 from pytest_muscle.predictions.prediction import Predictions
 from pytest_muscle.progress import Progress
@@ -35,13 +36,19 @@ class PredictionStore:
         return self.directory / f"{key.name}.jsonl"
 
     def find(self, key: PredictionKey) -> Predictions | None:
-        """Return the stored table of that key, or none where it is missing or damaged."""
-        return self._read(key, loud=False)
+        """Return the stored table of that key, or none where it is missing or damaged.
+
+        A journal that a process left which was killed at the last moment is removed.
+        """
+        table = self._read(key, loud=False)
+        if table is not None:
+            self._journal(key).remove()
+        return table
 
     def get(
         self,
         key: PredictionKey,
-        make: Callable[[Mapping[str, Any]], Predictions],
+        make: Callable[[Mapping[str, Any], Journal | None], Predictions],
         *,
         unchanged: Callable[[], bool] = lambda: True,
     ) -> Predictions:
@@ -49,7 +56,8 @@ class PredictionStore:
 
         Args:
             key: What makes the table.
-            make: Makes the table, with the facts given.
+            make: Makes the table, with the facts given; where there is a journal, it keeps what is
+                answered until all is, for the next process if this one ends before.
             unchanged: Asked after that; where what made it has changed, it is not stored.
         """
         if (stored := self.find(key)) is not None:
@@ -59,22 +67,30 @@ class PredictionStore:
                 stack.enter_context(sole_maker(self.directory, key, self._progress, doing="scores"))
             except OSError as error:
                 self._progress.say(f"predictions are not stored: {error}")
-                return make(_facts(key))
+                return make(_facts(key), None)
             if (stored := self._read(key, loud=True)) is not None:
                 return stored
             for part in self.directory.glob(f".{key.name}.*.part"):  # of a process that was killed
                 part.unlink(missing_ok=True)
-            made = make(_facts(key))
+            journal = self._journal(key)
+            made = make(_facts(key), journal)
             if not unchanged():
                 self._progress.say(
                     f"predictions {key.name} are not stored: the model's files have changed since"
                 )
+                journal.remove()
                 return made
             try:
                 made.save(self.path(key))
             except PredictionsError as error:
                 self._progress.say(f"predictions are not stored: {error.where} {error.problem}")
+            else:
+                journal.remove()
             return made
+
+    def _journal(self, key: PredictionKey) -> Journal:
+        path = self.directory / f".{key.name}.journal"
+        return Journal(path, key.fingerprint, self._progress)
 
     def _read(self, key: PredictionKey, *, loud: bool) -> Predictions | None:
         path = self.path(key)

@@ -47,6 +47,8 @@ class AdapterShop:
             TrainingError: If it is missing and training is not allowed.
         """
         stored = self.store.find(key)
+        if stored is not None:
+            self.store.end_training(key)  # a process may have been killed at the last moment
         if stored is None and not self.allowed:
             path = self.store.path(key)
             raise TrainingError(
@@ -76,6 +78,7 @@ class AdapterShop:
             facts: dict[str, Any] = {}
             with self.store.new(key, facts) as directory:
                 facts.update(make(directory))
+            self.store.end_training(key)
             stored = self.store.find(key)
         assert stored is not None
         return replace(stored, origin="trained")

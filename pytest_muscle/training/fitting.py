@@ -18,6 +18,7 @@ from pytest_muscle.progress import Progress
 from pytest_muscle.settings import TrainingSettings
 from pytest_muscle.training.checkpoints import newest_checkpoint
 from pytest_muscle.training.packing import PackTrees
+from pytest_muscle.training.store import writing
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,8 @@ def fit_adapter(
 ) -> dict[str, Any]:
     """Train the model's `default` adapter and save the best epoch's weights to `directory`.
 
+    Checkpoints stay until the adapter is where it is found again.
+
     Args:
         fit: What to train on and how.
         model: PEFT model whose active adapter `default` is trained.
@@ -79,7 +82,7 @@ def fit_adapter(
         share over time, duration in seconds.
 
     Raises:
-        TrainingError: If the loss becomes NaN or infinite, or memory runs out.
+        TrainingError: If the loss becomes NaN or infinite, or memory or disk have no room.
     """
     import torch
     from peft.helpers import disable_input_dtype_casting
@@ -134,8 +137,8 @@ def fit_adapter(
         # Going on from there would help nobody, least of all a run with a better dtype.
         shutil.rmtree(fit.work_directory, ignore_errors=True)
         raise
-    model.save_pretrained(str(directory), selected_adapters=[STUDENT])
-    shutil.rmtree(fit.work_directory, ignore_errors=True)
+    with writing("an adapter", directory.parent):
+        model.save_pretrained(str(directory), selected_adapters=[STUDENT])
     return {
         "examples": {"train": len(train), "validation": len(validation)},
         "steps": trainer.state.global_step,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_muscle.atomic import new_directory
 from pytest_muscle.cache import TRAINING, CacheKey, sole_maker
-from pytest_muscle.errors import TrainingError
+from pytest_muscle.errors import MuscleError, TrainingError
 from pytest_muscle.limits import read_json
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
@@ -60,6 +60,15 @@ class AdapterStore:
     def work_directory(self, key: AdapterKey) -> Path:
         """Return the directory of an adapter's training checkpoints."""
         return self.directory / TRAINING / key.name
+
+    def end_training(self, key: AdapterKey) -> None:
+        """Remove what training needed; no half of it passes for the whole if that is cut short."""
+        work = self.work_directory(key)
+        aside = work.with_name(f".{work.name}.old")
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            work.replace(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def find(self, key: AdapterKey) -> Adapter | None:
         """Return the stored adapter of that key, or none."""
@@ -111,4 +120,24 @@ class AdapterStore:
             yield directory
             record = {**facts, "fingerprint": key.fingerprint, "made_of": key.made_of}
             text = json.dumps(record, indent=2, sort_keys=True, default=str)
-            (directory / FACTS).write_text(text + "\n", encoding="utf-8")
+            with writing("an adapter", self.directory):
+                (directory / FACTS).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(what: str, directory: Path) -> Iterator[None]:
+    """Turn what goes wrong when something is written into an error that says what to do.
+
+    Raises:
+        TrainingError: If the block fails; torch and safetensors have errors of many kinds.
+    """
+    try:
+        yield
+    except MuscleError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"{what} cannot be written: {first_line(error)}",
+            where=str(directory),
+            hint="is there room on the disk? The next run goes on from the last checkpoint",
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from pytest_muscle.progress import Progress
 from pytest_muscle.training.chunks import chunked_loss
 from pytest_muscle.training.objectives import Objective, TokenLoss, cross_entropy
 from pytest_muscle.training.packing import split_rows
+from pytest_muscle.training.store import writing
 from pytest_muscle.training.teachers import ProjectedTeachers, Teacher
 
 STUDENT = "default"
@@ -143,6 +145,10 @@ class AdapterTrainer(Trainer):
             if tokens:
                 logs = {**logs, "masked": masked / tokens}
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with writing("a checkpoint", Path(self._get_output_dir(trial))):
+            super()._save_checkpoint(model, trial)
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None

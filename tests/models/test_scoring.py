@@ -277,7 +277,7 @@ class Counted:
     ready = 0
 
     @contextmanager
-    def bar(self, total: int, description: str, unit: str) -> Iterator[Self]:
+    def bar(self, total: int, description: str, unit: str, *, done: int) -> Iterator[Self]:
         yield self
 
     def update(self, count: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_muscle.predictions import Prediction, Predictions
+from pytest_muscle.predictions.journal import Batch, Journal
 from pytest_muscle.predictions.keys import PredictionKey
 from pytest_muscle.predictions.store import PredictionStore
 from pytest_muscle.progress import SILENT, Progress
@@ -26,7 +27,7 @@ def store(tmp_path: Path) -> PredictionStore:
     return PredictionStore(tmp_path / "predictions", Progress())
 
 
-def make(facts: Mapping[str, Any]) -> Predictions:
+def make(facts: Mapping[str, Any], journal: object) -> Predictions:
     """Stand in for scoring."""
     rows = tuple(
         Prediction(
@@ -43,7 +44,7 @@ def make(facts: Mapping[str, Any]) -> Predictions:
     return Predictions(rows, task="colours", model="v2", facts={"dtype": "float32", **facts})
 
 
-def refuse(facts: Mapping[str, Any]) -> Predictions:
+def refuse(facts: Mapping[str, Any], journal: object) -> Predictions:
     pytest.fail("they were made again")
 
 
@@ -128,7 +129,7 @@ def test_another_model_s_table_under_this_one_s_name_is_not_taken_for_it(store):
 
 
 def test_what_fails_leaves_nothing(store):
-    def fail(facts: Mapping[str, Any]) -> Predictions:
+    def fail(facts: Mapping[str, Any], journal: object) -> Predictions:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -149,6 +150,68 @@ def test_what_a_killed_process_left_is_removed(store):
 
     assert not left.exists()
     assert another.exists()
+
+
+def journal_of(store: PredictionStore, key: PredictionKey = KEY) -> Path:
+    return store.directory / f".{key.name}.journal"
+
+
+BATCH = Batch(0, [0], [-1.0], 1, "auto", 512)
+
+
+def answer(facts: Mapping[str, Any], journal: Journal) -> Predictions:
+    """Score one batch."""
+    journal.open({})
+    journal.append(BATCH)
+    return make(facts, journal)
+
+
+def test_what_was_answered_is_kept_until_the_table_is_stored(store):
+    def end(facts: Mapping[str, Any], journal: Journal) -> Predictions:
+        answer(facts, journal)
+        raise KeyboardInterrupt
+
+    def go_on(facts: Mapping[str, Any], journal: Journal) -> Predictions:
+        journal.open({})
+        found.extend(journal.window(0))
+        return make(facts, journal)
+
+    found: list[Batch] = []
+    with pytest.raises(KeyboardInterrupt):
+        store.get(KEY, end)
+    assert journal_of(store).is_file()
+    store.get(OTHER, go_on)
+    assert found == []
+
+    store.get(KEY, go_on)
+
+    assert found == [BATCH]
+    assert not journal_of(store).exists()
+
+
+def test_what_was_answered_stays_where_the_table_cannot_be_stored(store):
+    store.path(KEY).mkdir(parents=True)
+
+    store.get(KEY, answer)
+
+    assert journal_of(store).is_file()
+
+
+def test_what_another_model_may_have_answered_is_not_kept(store):
+    store.get(KEY, answer, unchanged=lambda: False)
+
+    assert not journal_of(store).exists()
+
+
+def test_a_journal_left_beside_a_stored_table_is_removed(store):
+    store.get(KEY, make)
+    journal_of(store).touch()
+    journal_of(store, OTHER).touch()
+
+    assert store.find(KEY) is not None
+
+    assert not journal_of(store).exists()
+    assert journal_of(store, OTHER).exists()
 
 
 def test_what_changed_while_the_model_answered_is_not_stored(store, capfd):
@@ -185,7 +248,7 @@ RACER = """
 
     root = Path(sys.argv[1])
 
-    def make(facts):
+    def make(facts, journal):
         with (root / "made.txt").open("a") as file:
             file.write("made\\n")
         time.sleep(0.5)

@@ -64,7 +64,13 @@ def run(colour_task, tiny_tokenizer, model, tmp_path):
 
         base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
         set_seed(0)
-        config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+        config = LoraConfig(
+            r=4,
+            lora_alpha=8,
+            lora_dropout=settings.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
         directory = tmp_path / f"adapter{next(numbers)}"
         directory.mkdir()
         peft_model = get_peft_model(base, config)
@@ -86,6 +92,10 @@ def assert_same_weights(one, other) -> None:
     assert found.keys() == wanted.keys()
     for name, weights in wanted.items():
         torch.testing.assert_close(found[name], weights, rtol=0, atol=1e-6)
+
+
+def bytes_of(directory: Path) -> bytes:
+    return (directory / "adapter_model.safetensors").read_bytes()
 
 
 def cross_entropy(model, sequences) -> float:
@@ -155,10 +165,9 @@ def test_without_validation_the_last_weights_are_kept(run):
     assert facts["steps"] == 3
 
 
-def test_nothing_but_the_adapter_stays(run):
+def test_nothing_but_the_adapter_is_saved(run):
     directory, _ = run()
 
-    assert not run.work.exists()
     assert {path.name for path in directory.iterdir()} == {
         "README.md",
         "adapter_config.json",
@@ -171,28 +180,51 @@ def test_the_same_recipe_gives_the_same_weights(run):
 
 
 class Interrupt(TrainerCallback):
-    """Ctrl-C, right after a checkpoint was saved."""
+    """Ctrl-C at the end of a step, or right after its checkpoint was saved."""
+
+    def __init__(self, step: int = 4, *, saved: bool = True) -> None:
+        self.step = step
+        self.saved = saved
+
+    def on_step_end(self, args, state, control, **_: object) -> None:
+        if state.global_step == self.step and not self.saved:
+            raise KeyboardInterrupt
 
     def on_save(self, args, state, control, **_: object) -> None:
-        raise KeyboardInterrupt
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run):
-    undisturbed, _ = run(work="other")
+@pytest.mark.parametrize(
+    ("interrupt", "done"),
+    [
+        pytest.param(Interrupt(3, saved=False), 0, id="before the first checkpoint"),
+        pytest.param(Interrupt(4), 4, id="after the first epoch"),
+        pytest.param(Interrupt(10, saved=False), 8, id="within the third epoch"),
+        pytest.param(Interrupt(12), 12, id="after the last epoch"),
+    ],
+)
+@pytest.mark.parametrize("validate", [True, False])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(run, interrupt, done, validate):
+    """To the last bit: order of the data, dropout, optimiser and learning rate go on as well."""
+    recipe = {"dropout": 0.1, "validation_fraction": 0.2 if validate else 0, "batch_size": 4}
+    if not validate:
+        recipe["batch_size"] = 5  # four steps in an epoch, as with validation
+    undisturbed, expected = run(work="other", **recipe)
     with pytest.raises(KeyboardInterrupt):
-        run(callback=Interrupt())
-    assert [path.name for path in run.work.iterdir()] == ["checkpoint-4"]
+        run(callback=interrupt, **recipe)
     steps = []
 
     class Count(TrainerCallback):
         def on_step_end(self, args, state, control, **_: object) -> None:
             steps.append(state.global_step)
 
-    resumed, facts = run(callback=Count())
+    resumed, facts = run(callback=Count(), **recipe)
 
-    assert steps == list(range(5, 13))  # the first epoch's four are not done again
-    assert_same_weights(resumed, undisturbed)
-    assert list(facts["validation_cross_entropy"]) == ["1", "2", "3"]
+    assert steps == list(range(done + 1, 13))  # no epoch that has a checkpoint is done again
+    assert bytes_of(resumed) == bytes_of(undisturbed)
+    assert facts["validation_cross_entropy"] == expected["validation_cross_entropy"]
+    assert facts["best_step"] == expected["best_step"]
 
 
 @pytest.mark.parametrize("state", [None, "", '{"best_'])
@@ -223,6 +255,54 @@ def test_a_checkpoint_of_another_training_is_named(run):
         f"{run.work / 'checkpoint-4'}: colours: training cannot go on from here: ValueError: "
     )
     assert "remove that folder, and training starts again" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000, 40_000])
+def test_on_a_full_disk_training_ends_with_what_to_do_and_goes_on_later(run, full_disk, size):
+    """Not even the configuration has room, not the weights, not the optimiser's state."""
+    undisturbed, _ = run(work="other")
+    with pytest.raises(KeyboardInterrupt):
+        run(callback=Interrupt(10, saved=False))
+
+    class FillDisk(TrainerCallback):
+        def on_step_end(self, args, state, control, **_: object) -> None:
+            if state.global_step == 11:
+                full_disk(size)
+
+    with pytest.raises(TrainingError) as caught:
+        run(callback=FillDisk())
+    full_disk(None)
+    steps = []
+
+    class Count(TrainerCallback):
+        def on_step_end(self, args, state, control, **_: object) -> None:
+            steps.append(state.global_step)
+
+    resumed, _ = run(callback=Count())
+
+    assert "a checkpoint cannot be written: " in str(caught.value)
+    assert str(run.work) in str(caught.value)
+    assert "is there room on the disk?" in str(caught.value)
+    assert steps == [9, 10, 11, 12]
+    assert bytes_of(resumed) == bytes_of(undisturbed)
+
+
+def test_an_adapter_that_has_no_room_is_trained_already_when_it_has(run, full_disk):
+    undisturbed, _ = run(work="other")
+
+    class FillDisk(TrainerCallback):
+        def on_train_end(self, args, state, control, **_: object) -> None:
+            full_disk(3_000)
+
+    with pytest.raises(TrainingError, match="an adapter cannot be written: "):
+        run(callback=FillDisk())
+    full_disk(None)
+
+    class Refuse(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_: object) -> None:
+            pytest.fail("it was trained again")
+
+    assert bytes_of(run(callback=Refuse())[0]) == bytes_of(undisturbed)
 
 
 class NotANumber(AdapterTrainer):

@@ -1,5 +1,7 @@
 """Adapters under their fingerprint: found again, whole or not there, made by one process."""
 
+from pathlib import Path
+
 import pytest
 
 from pytest_muscle.digests import FileDigests
@@ -82,6 +84,49 @@ def test_a_directory_of_another_fingerprint_is_made_again(shop, facts):
     (path / "muscle.json").write_text(facts)
 
     assert shop.get(KEY, make).origin == "trained"
+
+
+def work_of(store) -> Path:
+    work = store.work_directory(KEY)
+    work.mkdir(parents=True)
+    (work / "checkpoint").write_text("")
+    return work
+
+
+def test_checkpoints_stay_until_the_adapter_is_stored(store, shop):
+    work = work_of(store)
+
+    def make_and_look(directory: Path) -> dict[str, object]:
+        facts = make(directory)
+        assert (work / "checkpoint").is_file()
+        return facts
+
+    shop.get(KEY, make_and_look)
+
+    assert not any(work.parent.iterdir())
+
+
+def test_checkpoints_of_what_fails_stay(store, shop):
+    work = work_of(store)
+
+    def fail(directory: Path) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.get(KEY, fail)
+
+    assert (work / "checkpoint").is_file()
+
+
+def test_what_a_kill_left_of_training_after_the_adapter_was_stored_is_removed(store, shop):
+    shop.get(KEY, make)
+    work = work_of(store)
+    aside = work.with_name(f".{work.name}.old")  # was being removed
+    (aside / "half").mkdir(parents=True)
+
+    assert shop.find(KEY).origin == "stored"
+
+    assert not any(work.parent.iterdir())
 
 
 def test_no_training_where_it_is_forbidden(store, shop, tmp_path):
