@@ -64,6 +64,7 @@ class PredictionStore:
                 return stored
             for part in self.directory.glob(f".{key.name}.*.part"):  # of a process that was killed
                 part.unlink(missing_ok=True)
+            self._progress.begin(f"scoring {key.name}")
             made = make(_facts(key))
             if not unchanged():
                 self._progress.say(
