@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_muscle import fixtures
+from pytest_muscle import fixtures, verdicts, workers
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 
@@ -95,8 +95,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "muscle(tasks=[...]): run the test for these tasks of muscle.toml, not for all",
     )
-    config.stash[KEY] = MuscleSession(config)
+    session = config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
+    config.pluginmanager.register(session.verdicts, "muscle_verdicts")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,26 +134,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("muscle_task", names, indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the controller of pytest-xdist which tests belong together, before they are shared."""
+    workers.tell(session, fixtures.FIXTURES)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Show all flips with -vv, and remember whether tests of a task passed."""
+    """Show all flips with -vv, and write a test's task in its report."""
     error: Any = call.excinfo.value if call.excinfo is not None else None
     if item.config.get_verbosity() >= 2 and hasattr(error, "flips_shown"):
         error.flips_shown = None
     report: pytest.TestReport = yield
-    callspec = getattr(item, "callspec", None)
-    if callspec is not None and "muscle_task" in callspec.params and not report.skipped:
-        session_of(item.config).record(callspec.params["muscle_task"], item.nodeid, report.passed)
+    if (task := workers.task_of(item)) is not None:
+        setattr(report, verdicts.TASK, task)
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one table of the tasks under test, with -v one of each task's slices too."""
-    recorded = session_of(terminalreporter.config).recorded
-    if recorded:
+    session = session_of(terminalreporter.config)
+    if session.recorded:
         terminalreporter.section("baselines")
-        terminalreporter.write_line("\n".join(recorded))
-    summaries = session_of(terminalreporter.config).summaries()
+        terminalreporter.write_line("\n".join(session.recorded))
+    summaries = session.summaries()
     if not summaries:
         return
     from pytest_muscle.reports.slices import render_slices
@@ -164,6 +170,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if summary.slices:
             table = render_slices(summary.task, summary.slices, summary.compat_slices)
             terminalreporter.write_line(f"\n{table}")
+    if lost := session.lost(summaries):
+        terminalreporter.write_line(f"no row, because a worker crashed: {', '.join(lost)}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -172,6 +180,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     state.send_to_controller()
     if state.recorded and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Listen to a new worker of pytest-xdist, where an update is under test."""
+    if session_of(node.config).settings is not None:
+        workers.listen(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send the tests of a task to one worker of pytest-xdist, unless `--dist` says otherwise."""
+    if not workers.by_groups(config):
+        return None
+    from pytest_muscle.scheduling import LoadTaskScheduling
+
+    return LoadTaskScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Count a test in which a worker of pytest-xdist crashed as failed."""
+    _, task = workers.told(sched.config).get(crashitem, ("", None))
+    session_of(sched.config).verdicts.crashed(crashitem, task)
 
 
 @pytest.hookimpl(optionalhook=True)

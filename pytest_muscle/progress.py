@@ -40,10 +40,15 @@ class Progress:
 
     Attributes:
         enabled: Whether it is shown at all.
+        bars: Whether bars are shown too, not lines alone: those of several processes would
+            overwrite each other.
+        speaker: Who says a line.
         uncaptured: Makes a context in which standard error is the terminal's.
     """
 
     enabled: bool = True
+    bars: bool = True
+    speaker: str = "muscle"
     uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def bar(self, total: int, description: str, unit: str, *, done: int = 0) -> tqdm[Any]:
@@ -54,7 +59,8 @@ class Progress:
         from tqdm import tqdm
 
         stream = _Stream(self.uncaptured)
-        terminal = self.enabled and stream.isatty()
+        shown = self.enabled and self.bars
+        terminal = shown and stream.isatty()
         if terminal:
             stream.write("\n")
         bar: Any = tqdm(
@@ -62,7 +68,7 @@ class Progress:
             initial=done,
             desc=description,
             unit=unit,
-            disable=not self.enabled,
+            disable=not shown,
             file=stream,
             dynamic_ncols=terminal,
             ncols=None if terminal else 100,
@@ -74,7 +80,12 @@ class Progress:
     def say(self, text: str) -> None:
         """Show one line."""
         if self.enabled:
-            _Stream(self.uncaptured).write(f"\nmuscle: {text}\n")
+            _Stream(self.uncaptured).write(f"\n{self.speaker}: {text}\n")
+
+    def begin(self, text: str) -> None:
+        """Show one line for long work, where no bar shows that it goes on."""
+        if not self.bars:
+            self.say(text)
 
 
 SILENT = Progress(enabled=False)

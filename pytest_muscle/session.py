@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pytest_muscle.errors import ConfigurationError, MuscleError, MuscleWarning, nearest
 from pytest_muscle.settings.flags import Flags, find_file
+from pytest_muscle.verdicts import Verdicts
+from pytest_muscle.workers import worker_name
 
 if TYPE_CHECKING:
     from pytest_muscle.progress import Progress
@@ -34,7 +37,7 @@ class MuscleSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._update: ModelUpdate | None = None
-        self._outcomes: dict[str, dict[str, bool]] = {}
+        self.verdicts = Verdicts()
         self._of_workers: list[TaskSummary] = []
         self._cleared: list[str] = []
         self.recorded: list[str] = []
@@ -145,50 +148,39 @@ class MuscleSession:
         except MuscleError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def record(self, task: str, nodeid: str, passed: bool) -> None:
-        """Remember whether a test of a task passed."""
-        outcomes = self._outcomes.setdefault(task, {})
-        outcomes[nodeid] = outcomes.get(nodeid, True) and passed
-
     def summaries(self) -> list[TaskSummary]:
         """Return a summary with its verdict for each task that was compared, in file order."""
-        from dataclasses import replace
-
         summaries: dict[str, TaskSummary] = {}
         for summary in [*self._of_workers, *self._own_summaries()]:
             known = summaries.get(summary.task)
             summaries[summary.task] = known.merge(summary) if known else summary
         order = list(self.settings.tasks) if self.settings else []
         return [
-            replace(summaries[name], verdict=_verdict(self._outcomes.get(name, {})))
+            replace(summaries[name], verdict=self.verdicts.of(name))
             for name in sorted(summaries, key=order.index)
         ]
 
+    def lost(self, summaries: Iterable[TaskSummary]) -> list[str]:
+        """Return the tasks whose summary is not there because a worker crashed."""
+        tasks = self.settings.tasks if self.settings else ()
+        return self.verdicts.lost(tasks, (summary.task for summary in summaries))
+
     def send_to_controller(self) -> None:
-        """Hand this worker's summaries and outcomes to the controller of pytest-xdist."""
+        """Hand this worker's summaries to the controller of pytest-xdist."""
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if output is not None and self._update is not None:
-            output[WORKER_OUTPUT] = {
-                "summaries": [summary.to_json() for summary in self._own_summaries()],
-                "outcomes": self._outcomes,
-            }
+            output[WORKER_OUTPUT] = [summary.to_json() for summary in self._own_summaries()]
 
     def receive_from_worker(self, output: dict[str, Any]) -> None:
-        """Take a finished worker's summaries and outcomes."""
+        """Take a finished worker's summaries."""
         from pytest_muscle.reports.terminal import TaskSummary
 
-        sent = output.get(WORKER_OUTPUT, {"summaries": [], "outcomes": {}})
-        for task, outcomes in sent["outcomes"].items():
-            for nodeid, passed in outcomes.items():
-                self.record(task, nodeid, passed)
-        self._of_workers.extend(map(TaskSummary.from_json, sent["summaries"]))
+        self._of_workers.extend(map(TaskSummary.from_json, output.get(WORKER_OUTPUT, [])))
 
     def _own_summaries(self) -> list[TaskSummary]:
         update = self._update
         if update is None:
             return []
-        from dataclasses import replace
-
         from pytest_muscle.reports.slices import summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
@@ -230,14 +222,6 @@ def session_of(config: pytest.Config) -> MuscleSession:
     return config.stash[KEY]
 
 
-def _verdict(outcomes: Mapping[str, bool]) -> str:
-    """Return "passed", or how many of a task's tests failed; nothing where none was run for it."""
-    if not outcomes:
-        return ""
-    failed = sum(not passed for passed in outcomes.values())
-    return f"FAILED\n{failed} of {len(outcomes)}" if failed else "passed"
-
-
 def _read_settings(config: pytest.Config) -> Settings | None:
     options = {name: config.getoption(f"muscle_{name}") for name in Flags._fields}
     flags = Flags(**options)
@@ -251,12 +235,13 @@ def _read_settings(config: pytest.Config) -> Settings | None:
 
 
 def _progress(config: pytest.Config) -> Progress:
-    """Return progress on the terminal; silent in workers of pytest-xdist and with -q."""
+    """Return progress on the terminal: nothing with -q, lines alone in workers of pytest-xdist."""
     from pytest_muscle.progress import Progress
 
-    if hasattr(config, "workerinput") or config.get_verbosity() < 0:
-        return Progress(enabled=False)
+    worker = worker_name(config)
+    speaker = "muscle" if worker is None else f"muscle [{worker}]"
+    progress = Progress(enabled=config.get_verbosity() >= 0, bars=worker is None, speaker=speaker)
     manager = config.pluginmanager.getplugin("capturemanager")
     if manager is None:
-        return Progress()
-    return Progress(uncaptured=manager.global_and_fixture_disabled)
+        return progress
+    return replace(progress, uncaptured=manager.global_and_fixture_disabled)

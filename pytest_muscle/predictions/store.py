@@ -73,6 +73,7 @@ class PredictionStore:
             for part in self.directory.glob(f".{key.name}.*.part"):  # of a process that was killed
                 part.unlink(missing_ok=True)
             journal = self._journal(key)
+            self._progress.begin(f"scoring {key.name}")
             made = make(_facts(key), journal)
             if not unchanged():
                 self._progress.say(

@@ -75,6 +75,7 @@ class AdapterShop:
         with self.store.lock(key):
             if (stored := self.store.find(key)) is not None:
                 return stored
+            self.progress.begin(f"training {key.name}")
             facts: dict[str, Any] = {}
             with self.store.new(key, facts) as directory:
                 facts.update(make(directory))
