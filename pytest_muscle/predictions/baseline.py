@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_muscle.digests import digest_json
 from pytest_muscle.errors import PredictionsError
-from pytest_muscle.predictions.differences import Differences, asked, find_differences
+from pytest_muscle.predictions.differences import Differences, asked, fact, find_differences
 from pytest_muscle.predictions.jsonl import manifest_path, read_records, write_table
 from pytest_muscle.predictions.packed import as_column
 from pytest_muscle.predictions.prediction import Prediction, Predictions
@@ -136,7 +136,7 @@ def check_model(table: Predictions, base: Mapping[str, Any], where: str) -> None
     Raises:
         PredictionsError: It names both.
     """
-    recorded = ((table.facts.get("made_of") or {}).get("model") or {}).get("base")
+    recorded = fact(table.facts, "made_of", "model").get("base")
     if recorded is not None and recorded != dict(base):
         raise PredictionsError(
             f"was recorded from another model ({table.model}) than the one that is now in [old]",
@@ -165,7 +165,7 @@ def describe_other_settings(baseline: Predictions, table: Predictions) -> str | 
 
 
 def _way(facts: Mapping[str, Any]) -> str | None:
-    made_of = facts.get("made_of") or {}
+    made_of = fact(facts, "made_of")
     if "device" not in made_of:
         return None
     return f"in {made_of.get('dtype')} on {made_of['device']}"

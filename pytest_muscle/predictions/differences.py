@@ -75,6 +75,16 @@ class Differences:
         return "\n".join(lines)
 
 
+def fact(facts: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return a mapping within the facts of a manifest; an empty one where there is none."""
+    found: Any = facts
+    for name in names:
+        found = found.get(name)
+        if not isinstance(found, Mapping):
+            return {}
+    return found  # type: ignore[no-any-return]
+
+
 def asked(task: Task) -> dict[str, Any]:
     """Return what a task's answers depend on beside its examples."""
     from pytest_muscle.references import is_reference, source_digest
@@ -107,7 +117,7 @@ def find_differences(
     Raises:
         DataError: If the data have to be read and a row is not usable.
     """
-    recorded, today = table.facts.get("asked") or {}, asked(task)
+    recorded, today = fact(table.facts, "asked"), asked(task)
     judged = tuple(
         (name, recorded.get(name), today.get(name))
         for name in {**recorded, **today}

@@ -20,6 +20,8 @@ CASES = {
     "rows of Parquet": 120,
     "tables": 300,
     "manifests": 250,
+    "baselines": 200,
+    "manifests of baselines": 250,
     "notes": 120,
     "facts of adapters": 100,
     "configurations of adapters": 100,

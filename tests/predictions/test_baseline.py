@@ -10,7 +10,7 @@ import pytest
 
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions import Prediction, Predictions
-from pytest_muscle.predictions.baseline import Baselines, check_model
+from pytest_muscle.predictions.baseline import Baselines, check_model, describe_other_settings
 from pytest_muscle.predictions.differences import find_differences
 from pytest_muscle.settings import TaskSettings
 from pytest_muscle.tasks import Task
@@ -222,3 +222,24 @@ def test_a_model_that_is_not_the_recorded_one(recorded):
     check_model(recorded.load("colours"), {"files": "bb"}, "here")  # nothing is known of its origin
     with pytest.raises(PredictionsError, match="here: was recorded from another model"):
         check_model(table, {"files": "bb"}, "here")
+
+
+@pytest.mark.parametrize("nonsense", [None, [1], "text", 7, {"model": [1]}, {"model": None}])
+def test_facts_of_another_form_say_nothing(recorded, tmp_path, nonsense):
+    table = replace(recorded.load("colours"), facts={"asked": [nonsense], "made_of": nonsense})
+
+    check_model(table, {"files": "bb"}, "here")
+    assert describe_other_settings(table, table) is None
+    assert not find_differences(table, make_task(tmp_path, ROWS), dict)
+
+
+def test_answers_computed_otherwise_are_told(recorded):
+    def computed(device: str, dtype: str) -> Predictions:
+        facts = {"made_of": {"device": device, "dtype": dtype}}
+        return replace(recorded.load("colours"), facts=facts)
+
+    old, new = computed("cuda", "bfloat16"), computed("cpu", "float32")
+    assert describe_other_settings(old, old) is None
+    said = describe_other_settings(old, new)
+    assert said is not None
+    assert "in bfloat16 on cuda, today's in float32 on cpu" in said
