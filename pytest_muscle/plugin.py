@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_muscle import fixtures, verdicts, workers
+from pytest_muscle import fixtures, workers
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 
@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     session = config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
-    config.pluginmanager.register(session.verdicts, "muscle_verdicts")
+    config.pluginmanager.register(session, "muscle_session")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,20 +106,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Show all flips with -vv, and write a test's task in its report."""
+    """Show all flips with -vv, and write in a test's report what the summary needs."""
     error: Any = call.excinfo.value if call.excinfo is not None else None
     if item.config.get_verbosity() >= 2 and hasattr(error, "flips_shown"):
         error.flips_shown = None
     report: pytest.TestReport = yield
-    if (task := workers.task_of(item)) is not None:
-        setattr(report, verdicts.TASK, task)
+    session_of(item.config).annotate(report, workers.task_of(item))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one table of the tasks under test, with -v one of each task's slices too."""
-    session = session_of(terminalreporter.config)
-    summaries = session.summaries()
+    summaries = session_of(terminalreporter.config).summaries()
     if not summaries:
         return
     from pytest_muscle.reports.slices import render_slices
@@ -131,13 +129,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if summary.slices:
             table = render_slices(summary.task, summary.slices, summary.compat_slices)
             terminalreporter.write_line(f"\n{table}")
-    if lost := session.lost(summaries):
-        terminalreporter.write_line(f"no row, because a worker crashed: {', '.join(lost)}")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand a worker's summaries to the controller of pytest-xdist."""
-    session_of(session.config).send_to_controller()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -161,15 +152,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """Count a test in which a worker of pytest-xdist crashed as failed."""
     _, task = workers.told(sched.config).get(crashitem, ("", None))
-    session_of(sched.config).verdicts.crashed(crashitem, task)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take the summaries of a finished worker of pytest-xdist."""
-    output = getattr(node, "workeroutput", None)
-    if output:
-        session_of(node.config).receive_from_worker(output)
+    session_of(sched.config).count_crash(crashitem, task)
 
 
 def _positive(text: str) -> int:
