@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_muscle import fixtures, verdicts, workers
+from pytest_muscle import fixtures, workers
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     session = config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
-    config.pluginmanager.register(session.verdicts, "muscle_verdicts")
+    config.pluginmanager.register(session, "muscle_session")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,13 +142,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Show all flips with -vv, and write a test's task in its report."""
+    """Show all flips with -vv, and write in a test's report what the summary needs."""
     error: Any = call.excinfo.value if call.excinfo is not None else None
     if item.config.get_verbosity() >= 2 and hasattr(error, "flips_shown"):
         error.flips_shown = None
     report: pytest.TestReport = yield
-    if (task := workers.task_of(item)) is not None:
-        setattr(report, verdicts.TASK, task)
+    session_of(item.config).annotate(report, workers.task_of(item))
     return report
 
 
@@ -170,15 +169,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if summary.slices:
             table = render_slices(summary.task, summary.slices, summary.compat_slices)
             terminalreporter.write_line(f"\n{table}")
-    if lost := session.lost(summaries):
-        terminalreporter.write_line(f"no row, because a worker crashed: {', '.join(lost)}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand a worker's summaries to the controller of pytest-xdist."""
-    state = session_of(session.config)
-    state.send_to_controller()
-    if state.recorded and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+    """End a run that recorded baselines and had no tests as one that went well."""
+    recorded = session_of(session.config).recorded
+    if recorded and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
 
 
@@ -203,15 +199,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """Count a test in which a worker of pytest-xdist crashed as failed."""
     _, task = workers.told(sched.config).get(crashitem, ("", None))
-    session_of(sched.config).verdicts.crashed(crashitem, task)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take the summaries of a finished worker of pytest-xdist."""
-    output = getattr(node, "workeroutput", None)
-    if output:
-        session_of(node.config).receive_from_worker(output)
+    session_of(sched.config).count_crash(crashitem, task)
 
 
 def _side(text: str) -> str:

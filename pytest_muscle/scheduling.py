@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdist.scheduler import LoadScopeScheduling
 
 from pytest_muscle import workers
@@ -9,6 +11,43 @@ from pytest_muscle import workers
 
 class LoadTaskScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Sends tests of a group, which workers told, to one worker, and all others one by one."""
+
+    def remove_node(self, node: Any) -> str | None:
+        """Give what a crashed worker has left to others, but for the test in which it crashed.
+
+        So does `--dist load`. The class above would try that test again, and nothing else of its
+        group, until workers are no longer replaced.
+        """
+        workload: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        crashed: str | None = None
+        for group, tests in workload.items():
+            left = [nodeid for nodeid, completed in tests.items() if not completed]
+            if left and crashed is None:
+                crashed = left.pop(0)
+                tests[crashed] = True
+            if left:
+                self.workqueue[group] = tests
+        if crashed is None:
+            return None
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return crashed
+
+    def _reschedule(self, node: Any) -> None:
+        """Give a worker more tests if it has few: it runs one only when it knows the next.
+
+        The class above gives one group, which leaves a worker that replaces another waiting for
+        ever where that is a single test; and it fails where that worker has not collected yet.
+        """
+        if node not in self.registered_collections:
+            return
+        super()._reschedule(node)
+        while (
+            self.workqueue
+            and not node.shutting_down
+            and self._pending_of(self.assigned_work[node]) < 2
+        ):
+            self._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test; a test without one is its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from pytest_muscle.task_models import Side
     from pytest_muscle.update import ModelUpdate
 
-WORKER_OUTPUT = "muscle"
+TASK = "muscle_task"
+SUMMARIES = "muscle_summaries"
+"""Attributes of a test's report, which go with it from a worker of pytest-xdist to its controller:
+the task that the test was run for, and summaries that are new since the test before."""
+
 SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
 
@@ -37,7 +41,8 @@ class MuscleSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._update: ModelUpdate | None = None
-        self.verdicts = Verdicts()
+        self._verdicts = Verdicts()
+        self._sent: dict[str, list[Literal["new", "compat"]]] = {}
         self._of_workers: list[TaskSummary] = []
         self._cleared: list[str] = []
         self.recorded: list[str] = []
@@ -156,53 +161,73 @@ class MuscleSession:
             summaries[summary.task] = known.merge(summary) if known else summary
         order = list(self.settings.tasks) if self.settings else []
         return [
-            replace(summaries[name], verdict=self.verdicts.of(name))
+            replace(summaries[name], verdict=self._verdicts.of(name))
             for name in sorted(summaries, key=order.index)
         ]
 
-    def lost(self, summaries: Iterable[TaskSummary]) -> list[str]:
-        """Return the tasks whose summary is not there because a worker crashed."""
-        tasks = self.settings.tasks if self.settings else ()
-        return self.verdicts.lost(tasks, (summary.task for summary in summaries))
+    def annotate(self, report: pytest.TestReport, task: str | None) -> None:
+        """Write in a test's report what this process or its controller is to know.
 
-    def send_to_controller(self) -> None:
-        """Hand this worker's summaries to the controller of pytest-xdist."""
-        output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
-        if output is not None and self._update is not None:
-            output[WORKER_OUTPUT] = [summary.to_json() for summary in self._own_summaries()]
+        A worker sends its summaries with the tests that lead to them, not when it ends, so that
+        they are known where it crashes later.
+        """
+        if task is not None:
+            setattr(report, TASK, task)
+        if report.when == "teardown" and worker_name(self._config) is not None:
+            changed = {
+                name: sides
+                for name, sides in self._compared().items()
+                if sides != self._sent.get(name)
+            }
+            self._sent |= changed
+            if changed:
+                summaries = [self._summarise(name, sides) for name, sides in changed.items()]
+                setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
 
-    def receive_from_worker(self, output: dict[str, Any]) -> None:
-        """Take a finished worker's summaries."""
-        from pytest_muscle.reports.terminal import TaskSummary
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what a test's report says, whichever process ran the test."""
+        if (task := getattr(report, TASK, None)) is not None:
+            self._verdicts.count(task, report)
+        if sent := getattr(report, SUMMARIES, None):
+            from pytest_muscle.reports.terminal import TaskSummary
 
-        self._of_workers.extend(map(TaskSummary.from_json, output.get(WORKER_OUTPUT, [])))
+            self._of_workers.extend(map(TaskSummary.from_json, sent))
+
+    def count_crash(self, nodeid: str, task: str | None) -> None:
+        """Count a test as failed in which a worker of pytest-xdist crashed."""
+        if task is not None:
+            self._verdicts.count_failed(task, nodeid)
 
     def _own_summaries(self) -> list[TaskSummary]:
-        update = self._update
-        if update is None:
-            return []
+        return [self._summarise(name, sides) for name, sides in self._compared().items()]
+
+    def _compared(self) -> dict[str, list[Literal["new", "compat"]]]:
+        """Return what the old model was compared with in this process, by task."""
+        if (update := self._update) is None:
+            return {}
+        compared = {
+            name: [side for side in SIDES if update.made_predictions(side, name) is not None]
+            for name in update.tasks
+            if update.made_predictions("old", name) is not None
+        }
+        return {name: sides for name, sides in compared.items() if sides}
+
+    def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
         from pytest_muscle.reports.slices import summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
-        summaries = []
-        for name, task in update.tasks.items():
-            sides = [side for side in SIDES if update.made_predictions(side, name) is not None]
-            if not sides or update.made_predictions("old", name) is None:
-                continue
-            reports = {side: update.flip_report(name, side) for side in sides}
-            slices = (
-                {side: summarise_slices(task, report) for side, report in reports.items()}
-                if self._config.get_verbosity() > 0
-                else {}
-            )
-            summaries.append(
-                replace(
-                    summarise(name, reports.get("new"), reports.get("compat")),
-                    slices=slices.get("new", ()),
-                    compat_slices=slices.get("compat", ()),
-                )
-            )
-        return summaries
+        update = self.update
+        reports = {side: update.flip_report(name, side) for side in sides}
+        slices = (
+            {side: summarise_slices(update.tasks[name], report) for side, report in reports.items()}
+            if self._config.get_verbosity() > 0
+            else {}
+        )
+        return replace(
+            summarise(name, reports.get("new"), reports.get("compat")),
+            slices=slices.get("new", ()),
+            compat_slices=slices.get("compat", ()),
+        )
 
     def _settings(self) -> Settings:
         if self.settings is None:

@@ -1,4 +1,4 @@
-"""The table at the end of the run, in one process and under pytest-xdist."""
+"""The table at the end of the run; under pytest-xdist see test_xdist."""
 
 from __future__ import annotations
 
@@ -28,40 +28,6 @@ def test_no_table_without_muscle_fixtures(trained_project):
     trained_project.makepyfile("def test_plain(): pass")
     result = trained_project.runpytest_inprocess()
     result.stdout.no_fnmatch_line("*model update*")
-
-
-def test_workers_of_xdist_make_one_table(trained_project):
-    trained_project.makepyfile(TESTS)
-    alone = trained_project.runpytest_subprocess()
-    result = trained_project.runpytest_subprocess("-n2")
-    result.assert_outcomes(passed=2, failed=1)
-
-    def table(outlines: list[str]) -> list[str]:
-        start = next(at for at, line in enumerate(outlines) if "= model update =" in line)
-        return outlines[start + 1 : start + 9]
-
-    assert sum("= model update =" in line for line in result.outlines) == 1
-    assert table(result.outlines) == table(alone.outlines)
-
-
-def test_workers_of_xdist_train_each_adapter_once(tiny_project):
-    tiny_project.makepyfile(
-        """
-        import pytest
-
-        @pytest.mark.parametrize("number", range(4))
-        def test_compat(compat_adapter, number):
-            if compat_adapter.origin == "trained":
-                with open("trained.txt", "a") as file:
-                    file.write("once ")
-        """
-    )
-    result = tiny_project.runpytest_subprocess("-n2", "--dist=each", "--tx=2*popen")
-    assert result.ret == 0
-    stored = list(tiny_project.path.glob(".muscle_cache/adapters/colours-compat-*"))
-    assert len(stored) == 1
-    # One worker trained it and saw so in each of its four tests.
-    assert (tiny_project.path / "trained.txt").read_text().split() == ["once"] * 4
 
 
 def test_the_marker_picks_tasks(trained_project):
