@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SHOWN = 10
+from pytest_muscle.wording import SHOWN
+
 LONGEST_PART = 1_000
 """Characters of a problem, a place or a hint that are shown: data and names may be of any size."""
 

@@ -17,6 +17,7 @@ from pytest_muscle.cache import (
     TASK_NOTES,
     TRAINING,
 )
+from pytest_muscle.wording import counted
 
 NOTEBOOKS = (DEVICE_NOTES, DIGEST_NOTES, TASK_NOTES)
 
@@ -42,7 +43,7 @@ class CacheContents(NamedTuple):
     def describe(self) -> str:
         """Return it in words, as "3 adapters, 6 tables of predictions, 1.2 MB"."""
         words = (
-            f"{_count(self.adapters, 'adapter')}, {_count(self.tables, 'table')} of predictions, "
+            f"{counted(self.adapters, 'adapter')}, {counted(self.tables, 'table')} of predictions, "
             f"{_bytes(self.size)}"
         )
         return f"{words}; {self.in_use} in use by another process" if self.in_use else words
@@ -125,10 +126,6 @@ def _contents(paths: Iterable[Path]) -> CacheContents:
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.lstat().st_size for file in files if file.is_file())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _bytes(size: int) -> str:

@@ -104,7 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Clear the cache if that is asked for: once, before the header and before any worker."""
     config = session.config
-    if config.getoption("muscle_cache_clear") and not hasattr(config, "workerinput"):
+    if config.getoption("muscle_cache_clear") and workers.worker_name(config) is None:
         session_of(config).clear_cache()
 
 

@@ -58,7 +58,7 @@ class MuscleSession:
         Raises:
             MuscleWarning: If pytest's filters make errors of warnings.
         """
-        if self.settings is None or hasattr(self._config, "workerinput"):
+        if self.settings is None or worker_name(self._config) is not None:
             return
         from pytest_muscle.settings.pins import find_unpinned
 
@@ -137,7 +137,7 @@ class MuscleSession:
         """
         from pytest_muscle.recording import record_baseline
 
-        if hasattr(self._config, "workerinput"):
+        if worker_name(self._config) is not None:
             return  # the controller of pytest-xdist does it, once
         shown = None if self._config.get_verbosity() >= 2 else 10
         try:

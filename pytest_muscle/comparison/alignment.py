@@ -12,8 +12,8 @@ from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
+from pytest_muscle.wording import counted, listed
 
-SHOWN = 10
 HASH_BLOCK = 4096
 
 
@@ -219,7 +219,7 @@ def match_ids(
     )
     if only[0] or only[1]:
         parts = [
-            f"{_ids(len(ids))} only in {name}: {_list(ids)}"
+            f"{counted(len(ids), 'id')} only in {name}: {listed(ids)}"
             for name, ids in zip(names, only, strict=True)
             if ids
         ]
@@ -315,14 +315,5 @@ def _refuse(wrong: Mask, ids: Objects, problem: str, where: str | None, hint: st
     if wrong.any():
         named = [ids[position] for position in np.flatnonzero(wrong)]
         raise ComparisonError(
-            f"{problem} for {_ids(len(named))}: {_list(named)}", where=where, hint=hint
+            f"{problem} for {counted(len(named), 'id')}: {listed(named)}", where=where, hint=hint
         )
-
-
-def _ids(number: int) -> str:
-    return f"{number} id{'' if number == 1 else 's'}"
-
-
-def _list(ids: Sequence[Hashable]) -> str:
-    more = f", and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(repr(id_) for id_ in ids[:SHOWN]) + more

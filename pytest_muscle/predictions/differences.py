@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_muscle.predictions.packed import Mask
+from pytest_muscle.wording import SHOWN, counted, listed
 
 if TYPE_CHECKING:
     from pytest_muscle.predictions.prediction import Predictions
     from pytest_muscle.tasks import Example, Task
 
-SHOWN = 10
 EXCERPT = 60
 """Characters of a text that are shown, from shortly before where it differs."""
 
@@ -64,14 +64,18 @@ class Differences:
             for name, before, now in self.judged_otherwise
         ]
         if self.changed:
-            lines.append(f"  {_examples(len(self.changed))} asked otherwise:")
+            lines.append(f"  {counted(len(self.changed), 'example')} asked otherwise:")
             lines += [f"    {change.describe()}" for change in self.changed[:SHOWN]]
             if len(self.changed) > SHOWN:
                 lines.append(f"    … and {len(self.changed) - SHOWN} more")
         if self.gone:
-            lines.append(f"  {_examples(len(self.gone))} no longer in the data: {_list(self.gone)}")
+            lines.append(
+                f"  {counted(len(self.gone), 'example')} no longer in the data: {listed(self.gone)}"
+            )
         if self.fresh:
-            lines.append(f"  {_examples(len(self.fresh))} not in the baseline: {_list(self.fresh)}")
+            lines.append(
+                f"  {counted(len(self.fresh), 'example')} not in the baseline: {listed(self.fresh)}"
+            )
         return "\n".join(lines)
 
 
@@ -176,12 +180,3 @@ def _excerpts(before: str, now: str) -> str:
 def _excerpt(text: str, start: int) -> str:
     end = start + EXCERPT
     return repr(("…" if start else "") + text[start:end] + ("…" if end < len(text) else ""))
-
-
-def _examples(number: int) -> str:
-    return f"{number} example{'' if number == 1 else 's'}"
-
-
-def _list(ids: tuple[Hashable, ...]) -> str:
-    more = f", and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(repr(id_) for id_ in ids[:SHOWN]) + more
