@@ -75,6 +75,11 @@ def _encode(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
+def line_check(line: bytes) -> str:
+    """Return what stands behind a line so that an edited one is found: 16 digits of its SHA-256."""
+    return hashlib.sha256(line).hexdigest()[:16]
+
+
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:

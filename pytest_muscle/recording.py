@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,10 +69,10 @@ def _changes(
     if kept is not None:
         if not kept.any():
             return lines
-        earlier = replace(earlier, rows=earlier.columns.take(np.flatnonzero(kept)))
+        earlier = earlier.only(kept)
     ids = set(earlier.columns.ids)
     same = np.fromiter((id_ in ids for id_ in table.columns.ids), np.bool_, len(table))
-    report = compare(earlier, replace(table, rows=table.columns.take(np.flatnonzero(same))))
+    report = compare(earlier, table.only(same))
     negative, positive = len(report.negative_flips), len(report.positive_flips)
     if not negative and not positive:
         return [*lines, f"  since then no answer of {report.n} became right or wrong"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.models import BaseModel, LanguageModel
     from pytest_muscle.predictions.baseline import Baselines
+    from pytest_muscle.predictions.differences import Differences
     from pytest_muscle.predictions.journal import Journal
     from pytest_muscle.predictions.keys import PredictionKey
     from pytest_muscle.predictions.question import Question
@@ -192,14 +193,19 @@ class ModelUpdate:
     def _baseline(self, task: Task) -> Predictions:
         from pytest_muscle.predictions.baseline import check_model, describe_gap
 
-        table, differences = self.baselines.read(task, accept=self.settings.accept_changes)
+        table, differences = self._read_baseline(task)
         where = self.baselines.show(task.name)
         if self.settings.old is not None and self._models.spec("old").is_at_hand:
             check_model(table, self._models.base_facts("old"), where)
         if differences:
             warnings.warn(describe_gap(differences, table, where), BaselineWarning, stacklevel=2)
-        self._memo.once(("gap", task.name), lambda: bool(differences))
         return replace(table, examples=task.eval_by_id)
+
+    def _read_baseline(self, task: Task) -> tuple[Predictions, Differences]:
+        accept = self.settings.accept_changes
+        return self._memo.once(
+            ("baseline", task.name), lambda: self.baselines.read(task, accept=accept)
+        )
 
     def _warn_of_other_settings(self, task: Task, table: Predictions) -> None:
         from pytest_muscle.predictions.baseline import describe_other_settings
@@ -214,14 +220,13 @@ class ModelUpdate:
         """Return which of a task's examples the new and the compat model are asked."""
         from pytest_muscle.predictions.question import Question
 
-        needed = self.settings.run.score == "needed"
-        if not needed and not self.baselines.has(task.name):
-            return Question(task)
-        old = self.predictions("old", task.name)
-        if needed:
-            return Question.needed(task, old)
-        gap = self._memo.find(("gap", task.name))
-        return Question.same_as(task, old) if gap else Question(task)
+        if self.settings.run.score == "needed":
+            return Question.needed(task, self.predictions("old", task.name))
+        if self.baselines.has(task.name):
+            table, differences = self._read_baseline(task)
+            if differences:
+                return Question.same_as(task, table)
+        return Question(task)
 
     def _answers(self, side: Side, question: Question) -> Predictions:
         task = question.task

@@ -12,11 +12,12 @@ import numpy as np
 from pytest_muscle.digests import digest_json
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.differences import Differences, asked, fact, find_differences
-from pytest_muscle.predictions.jsonl import manifest_path, read_records, write_table
-from pytest_muscle.predictions.packed import as_column
+from pytest_muscle.predictions.jsonl import UPDATE, manifest_path, read_records, write_table
 from pytest_muscle.predictions.prediction import Prediction, Predictions
+from pytest_muscle.settings.paths import baseline_path
 
 if TYPE_CHECKING:
+    from pytest_muscle.predictions.columns import Columns
     from pytest_muscle.tasks import Task
 
 RECORD = "pytest --muscle-update-baseline"
@@ -39,7 +40,7 @@ class Baselines:
 
     def path(self, task: str) -> Path:
         """Return the file of a task's baseline, whether or not it is there."""
-        return self.directory / f"{task}.jsonl"
+        return baseline_path(self.directory, task)
 
     def show(self, task: str) -> str:
         """Return that path as messages name it."""
@@ -60,10 +61,13 @@ class Baselines:
         try:
             return replace(Predictions.load(self.path(task)), task=task)
         except PredictionsError as error:
-            hint = error.hint or ""
-            if "update pytest-muscle" not in hint:
-                hint = f"bring it back from version control, or record it again: {RECORD}"
-            raise PredictionsError(error.problem, where=error.where, hint=hint) from error
+            if error.hint == UPDATE:
+                raise
+            raise PredictionsError(
+                error.problem,
+                where=error.where,
+                hint=f"bring it back from version control, or record it again: {RECORD}",
+            ) from error
 
     def read(self, task: Task, *, accept: bool = False) -> tuple[Predictions, Differences]:
         """Return a task's baseline, checked against what the task asks today.
@@ -97,7 +101,7 @@ class Baselines:
                     where=self.show(task.name),
                     hint=f"record it again with the old model: {RECORD}",
                 )
-            table = replace(table, rows=table.columns.take(np.flatnonzero(kept)))
+            table = table.only(kept)
         return table, differences
 
     def questions(self, task: str) -> dict[Hashable, Mapping[str, Any]]:
@@ -117,7 +121,7 @@ class Baselines:
         facts = {
             **table.facts,
             "task_digest": task.digest,
-            "data_digest": data_digest(columns.ids, table),
+            "data_digest": _data_digest(columns),
             "asked": asked(task),
         }
         about = {"task": task.name, "model": table.model, "facts": facts}
@@ -171,11 +175,11 @@ def _way(facts: Mapping[str, Any]) -> str | None:
     return f"in {made_of.get('dtype')} on {made_of['device']}"
 
 
-def data_digest(ids: Any, table: Predictions) -> str:
-    """Return a digest of which questions a table answers, whatever their order."""
-    digests = table.columns.digests
-    texts = digests.as_texts() if digests else as_column([None] * len(table))
-    return digest_json(sorted(map(list, zip(map(str, ids), map(str, texts), strict=True))))
+def _data_digest(columns: Columns) -> str:
+    """Return a digest of which questions are answered, whatever their order."""
+    digests = columns.digests.as_texts() if columns.digests else [None] * len(columns)
+    pairs = zip(map(str, columns.ids), map(str, digests), strict=True)
+    return digest_json(sorted(map(list, pairs)))
 
 
 def _advice(differences: Differences) -> str:

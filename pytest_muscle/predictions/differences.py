@@ -132,24 +132,21 @@ def find_differences(
     columns = table.columns
     positions = dict(zip(columns.ids, range(len(columns)), strict=True))
     digests = columns.digests.as_texts() if columns.digests else [None] * len(columns)
-    comparable = np.zeros(len(columns), dtype=np.bool_)
+    found = np.zeros(len(columns), dtype=np.bool_)
+    comparable = found.copy()
     fresh: list[Hashable] = []
     otherwise: list[Example] = []
-    seen = 0
     for example in task.eval:
         position = positions.get(example.id)
         if position is None:
             fresh.append(example.id)
             continue
-        seen += 1
+        found[position] = True
         if digests[position] in (None, example.digest):
             comparable[position] = True
         else:
             otherwise.append(example)
-    gone: tuple[Hashable, ...] = ()
-    if task.limit is None and seen < len(columns):
-        today_ids = {example.id for example in task.eval}
-        gone = tuple(id_ for id_ in columns.ids if id_ not in today_ids)
+    gone = tuple(columns.ids[~found]) if task.limit is None else ()
     before = questions() if otherwise else {}
     return Differences(
         changed=tuple(_change(before[example.id], example) for example in otherwise),

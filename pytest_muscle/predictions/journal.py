@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pytest_muscle.digests import line_check
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.version import __version__
 
@@ -155,11 +155,7 @@ class Journal:
 
 def _line(entry: Any) -> bytes:
     text = json.dumps(entry, separators=(",", ":")).encode()
-    return text + b" " + _check(text) + b"\n"
-
-
-def _check(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest()[:16].encode()
+    return text + b" " + line_check(text).encode() + b"\n"
 
 
 def _lines(path: Path) -> Iterator[tuple[Any, int]]:
@@ -168,7 +164,7 @@ def _lines(path: Path) -> Iterator[tuple[Any, int]]:
     with path.open("rb") as file:
         for line in file:
             text, _, check = line.rpartition(b" ")
-            if check != _check(text) + b"\n":
+            if check != line_check(text).encode() + b"\n":
                 return
             end += len(line)
             yield json.loads(text), end

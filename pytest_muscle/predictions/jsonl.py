@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 
 from pytest_muscle import limits
 from pytest_muscle.atomic import write_texts
+from pytest_muscle.digests import line_check
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
 
 MANIFEST_FORMAT = 2
 """Of 1, lines had no check."""
+
+UPDATE = "update pytest-muscle"
+"""What to do about a table that a newer version wrote."""
 
 _CHECK = re.compile(r', "check": "([0-9a-f]{16})"\}\s*$')
 
@@ -104,11 +108,7 @@ def _line(record: dict[str, Any], path: Path) -> str:
             where=str(path),
             hint="use what JSON knows: strings, numbers, lists, not tuples",
         )
-    return f'{line[:-1]}, "check": "{_check(line)}"}}'
-
-
-def _check(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()[:16]
+    return f'{line[:-1]}, "check": "{line_check(line.encode())}"}}'
 
 
 def _numbers(values: Sequence[float] | None) -> list[float | str] | None:
@@ -220,7 +220,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise PredictionsError(
             f"has format {manifest['format']}; this version reads up to {MANIFEST_FORMAT}",
             where=str(path),
-            hint="update pytest-muscle",
+            hint=UPDATE,
         )
     return manifest
 
@@ -243,7 +243,7 @@ def _read_rows(
 
 def _refuse_edited(line: str, id_: Hashable, where: str) -> None:
     found = _CHECK.search(line)
-    if found is None or _check(f"{line[: found.start()]}}}") != found[1]:
+    if found is None or line_check(f"{line[: found.start()]}}}".encode()) != found[1]:
         raise PredictionsError(
             f"the line of example {id_!r} is not the one that was written",
             where=where,

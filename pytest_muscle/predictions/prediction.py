@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from pytest_muscle.errors import PredictionsError
 
 if TYPE_CHECKING:
     from pytest_muscle.predictions.columns import Columns
+    from pytest_muscle.predictions.packed import Mask
     from pytest_muscle.tasks.example import Example
 
 
@@ -106,6 +107,14 @@ class Predictions:
                 hint=SCORE_ALL,
             )
         return int(self.columns.correct.sum()) / len(self)
+
+    def only(self, kept: Mask) -> Predictions:
+        """Return the table with some of its rows.
+
+        Args:
+            kept: Which, [n].
+        """
+        return replace(self, rows=self.columns.take(kept.nonzero()[0]))
 
     @classmethod
     def from_lists(

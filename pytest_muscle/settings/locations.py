@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_muscle.cache import FOLDERS
 from pytest_muscle.errors import ConfigurationError, nearest
 from pytest_muscle.settings.keys import ModelSettings, Settings, TaskSettings
-from pytest_muscle.settings.paths import local_path
+from pytest_muscle.settings.paths import baseline_path, local_path
 from pytest_muscle.settings.table import join
 
 DATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -102,7 +102,7 @@ def _is_recorded(settings: Settings) -> bool:
     gone = is_path(settings.old.model, settings.root) and not os.path.exists(
         settings.resolve(settings.old.model)
     )
-    tasks = [settings.baselines / f"{name}.jsonl" for name in settings.tasks]
+    tasks = [baseline_path(settings.baselines, name) for name in settings.tasks]
     return gone and bool(tasks) and all(map(os.path.isfile, tasks))
 
 

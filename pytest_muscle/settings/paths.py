@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def baseline_path(directory: Path, task: str) -> Path:
+    """Return the file of a task's baseline in the directory of baselines."""
+    return directory / f"{task}.jsonl"
+
+
 def local_path(name: str, root: Path) -> Path:
     """Return the absolute path that `name` means; never raises, whatever the user wrote."""
     try:
