@@ -7,12 +7,12 @@ failed fixture that shows the message alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pytest_muscle.wording import SHOWN
 
 LONGEST_PART = 1_000
-"""Characters of a problem, a place or a hint that are shown: data and names may be of any size."""
+"""Characters of a problem, place, hint or detail that are shown: data may be of any size."""
 
 
 class MuscleError(Exception):
@@ -22,21 +22,31 @@ class MuscleError(Exception):
         problem: What is wrong, as one sentence without a full stop at the end.
         where: The file, `file:line`, key or id that the problem is at.
         hint: What to do about it.
+        details: What the problem is made of, a line each.
     """
 
-    def __init__(self, problem: str, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
         self.problem = problem
         self.where = where
         self.hint = hint
+        self.details = tuple(details)
         super().__init__(problem)
 
     def __str__(self) -> str:
         problem = _shorten(self.problem)
         text = f"{_shorten(self.where)}: {problem}" if self.where else problem
-        return f"{text}\n  {_shorten(self.hint)}" if self.hint else text
+        hint = [self.hint] if self.hint else []
+        return "\n  ".join([text, *map(_shorten, [*self.details, *hint])])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.problem, self.where, self.hint)
+        return _rebuild, (type(self), self.problem, self.where, self.hint, self.details)
 
 
 class ConfigurationError(MuscleError):
@@ -72,9 +82,13 @@ class MuscleWarning(UserWarning):
 
 
 def _rebuild(
-    kind: type[MuscleError], problem: str, where: str | None, hint: str | None
+    kind: type[MuscleError],
+    problem: str,
+    where: str | None,
+    hint: str | None,
+    details: Sequence[str],
 ) -> MuscleError:
-    return kind(problem, where=where, hint=hint)
+    return kind(problem, where=where, hint=hint, details=details)
 
 
 def _shorten(text: str) -> str:

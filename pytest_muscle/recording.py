@@ -14,6 +14,7 @@ from pytest_muscle.reports.numbers import percent
 
 if TYPE_CHECKING:
     from pytest_muscle.predictions import Predictions
+    from pytest_muscle.predictions.differences import Differences
     from pytest_muscle.task_models import Side
     from pytest_muscle.update import ModelUpdate
 
@@ -61,10 +62,10 @@ def _changes(
     differences = find_differences(earlier, task, lambda: update.baselines.questions(name))
     said = f"  the earlier one: answered by {earlier.model}"
     if differences.judged_otherwise:
-        return [f"{said}, not comparable:", differences.describe()]
+        return [f"{said}, not comparable:", *_indented(differences)]
     lines = [f"{said}, accuracy {percent(earlier.accuracy)}"]
     if differences:
-        lines += ["  what is asked has changed:", differences.describe()]
+        lines += ["  what is asked has changed:", *_indented(differences)]
     kept = differences.comparable
     if kept is not None:
         if not kept.any():
@@ -78,3 +79,7 @@ def _changes(
         return [*lines, f"  since then no answer of {report.n} became right or wrong"]
     lines.append(f"  since then {negative} of {report.n} became wrong and {positive} right")
     return [*lines, render_flips(report, "new", flips_shown)] if negative else lines
+
+
+def _indented(differences: Differences) -> list[str]:
+    return [f"  {line}" for line in differences.describe()]

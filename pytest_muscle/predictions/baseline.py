@@ -88,9 +88,9 @@ class Baselines:
         differences = find_differences(table, task, lambda: self.questions(task.name))
         if differences.judged_otherwise or (differences and not accept):
             raise PredictionsError(
-                f"the baseline does not belong to today's task {task.name!r}\n"
-                f"{differences.describe()}",
+                f"the baseline does not belong to today's task {task.name!r}",
                 where=self.show(task.name),
+                details=differences.describe(),
                 hint=_advice(differences),
             )
         kept = differences.comparable
@@ -151,10 +151,11 @@ def check_model(table: Predictions, base: Mapping[str, Any], where: str) -> None
 
 def describe_gap(differences: Differences, table: Predictions, where: str) -> str:
     """Return in words which examples an accepted baseline does not cover."""
-    return (
+    said = (
         f"{where}: only {len(table)} examples are compared, those that are asked as they were "
-        f"when it was recorded\n{differences.describe()}"
+        "when it was recorded"
     )
+    return "\n  ".join([said, *differences.describe()])
 
 
 def describe_other_settings(baseline: Predictions, table: Predictions) -> str | None:

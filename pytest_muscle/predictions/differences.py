@@ -57,26 +57,24 @@ class Differences:
     def __bool__(self) -> bool:
         return bool(self.changed or self.gone or self.fresh or self.judged_otherwise)
 
-    def describe(self) -> str:
+    def describe(self) -> list[str]:
         """Return it as lines for a message."""
         lines = [
-            f"  {name}: {before!r} when it was recorded, {now!r} now"
+            f"{name}: {before!r} when it was recorded, {now!r} now"
             for name, before, now in self.judged_otherwise
         ]
         if self.changed:
-            lines.append(f"  {counted(len(self.changed), 'example')} asked otherwise:")
-            lines += [f"    {change.describe()}" for change in self.changed[:SHOWN]]
+            lines.append(f"{counted(len(self.changed), 'example')} asked otherwise:")
+            lines += [f"  {change.describe()}" for change in self.changed[:SHOWN]]
             if len(self.changed) > SHOWN:
-                lines.append(f"    … and {len(self.changed) - SHOWN} more")
-        if self.gone:
-            lines.append(
-                f"  {counted(len(self.gone), 'example')} no longer in the data: {listed(self.gone)}"
-            )
-        if self.fresh:
-            lines.append(
-                f"  {counted(len(self.fresh), 'example')} not in the baseline: {listed(self.fresh)}"
-            )
-        return "\n".join(lines)
+                lines.append(f"  … and {len(self.changed) - SHOWN} more")
+        for ids, what in (
+            (self.gone, "no longer in the data"),
+            (self.fresh, "not in the baseline"),
+        ):
+            if ids:
+                lines.append(f"{counted(len(ids), 'example')} {what}: {listed(ids)}")
+        return lines
 
 
 def fact(facts: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,25 @@ def test_a_long_text_is_shown_from_where_it_differs(recorded, tmp_path, baseline
     assert "left" in line
     assert "right" in line
     assert len(line) < 180
+
+
+def test_ten_changes_are_shown_whole_however_long_the_list_is(baselines, tmp_path):
+    rows = [
+        {**ROWS[0], "id": f"example-{number:02}", "q": f"Is it red, {'or not, ' * 9}{number:02}?"}
+        for number in range(12)
+    ]
+    task = make_task(tmp_path, rows)
+    baselines.write(task, answer(task))
+    task = make_task(tmp_path, [{**row, "q": f"Now: {row['q']}"} for row in rows])
+
+    with pytest.raises(PredictionsError) as caught:
+        baselines.read(task)
+
+    lines = str(caught.value).splitlines()
+    assert [line.split()[0] for line in lines[2:12]] == [f"'example-{n:02}'" for n in range(10)]
+    assert all("'Is it red, " in line and "'Now: Is it red" in line for line in lines[2:12])
+    assert lines[12].strip() == "… and 2 more"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_a_limit_leaves_out_what_it_leaves_out(recorded, tmp_path):
