@@ -147,7 +147,7 @@ def tiny_models(
     return directory
 
 
-CONFIGURATION = """\
+MODELS_AND_TASK = """\
 [old]
 model = "{models}/v1"
 
@@ -161,6 +161,11 @@ eval = "data/eval.jsonl"
 prompt = "Question: {{{{ question }}}}\\nAnswer:"
 choices = "{{{{ options }}}}"
 gold = "{{{{ label }}}}"
+"""
+
+CONFIGURATION = (
+    MODELS_AND_TASK
+    + """\
 slices = ["place"]
 
 [adapter]
@@ -174,6 +179,7 @@ gradient_accumulation = 1
 device = "cpu"
 dtype = "float32"
 """
+)
 
 
 def write_tiny_project(directory: Path, models: Path) -> None:

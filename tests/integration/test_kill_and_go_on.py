@@ -18,25 +18,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import colour_rows, write_jsonl
+from tests.conftest import MODELS_AND_TASK, colour_rows, write_jsonl
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 
-CONFIGURATION = """\
-[old]
-model = "{models}/v1"
-
-[new]
-model = "{models}/v2"
-
-[tasks.colours]
-kind = "multiple_choice"
-train = "train.jsonl"
-eval = "eval.jsonl"
-prompt = "Question: {{{{ question }}}}\\nAnswer:"
-choices = "{{{{ options }}}}"
-gold = "{{{{ label }}}}"
-
+CONFIGURATION = (
+    MODELS_AND_TASK
+    + """
 [adapter]
 rank = 4
 dropout = 0.1
@@ -50,6 +38,7 @@ device = "cpu"
 dtype = "float32"
 batch_tokens = 40
 """
+)
 
 STEPS_OF_EPOCH = 3
 """20 of the 25 training rows, by 8; a checkpoint follows."""
@@ -216,8 +205,8 @@ def make_run(tiny_models: Path, tmp_path: Path) -> Callable[[str], Run]:
     def make(name: str) -> Run:
         project = tmp_path / "project"
         rows = colour_rows(85, 7)
-        write_jsonl(project / "train.jsonl", rows[:25])
-        write_jsonl(project / "eval.jsonl", rows[25:])
+        write_jsonl(project / "data/train.jsonl", rows[:25])
+        write_jsonl(project / "data/eval.jsonl", rows[25:])
         (project / "muscle.toml").write_text(CONFIGURATION.format(models=tiny_models))
         return Run(project, tmp_path / f"{name}.log")
 

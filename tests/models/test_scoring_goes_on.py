@@ -87,33 +87,40 @@ def score(network, tiny_tokenizer, path) -> Callable[..., list[tuple[float, ...]
     return start
 
 
-def test_wherever_it_was_ended_it_goes_on_there(score, run_batches, path):
+def run_undisturbed(score, run_batches) -> tuple[list[tuple[float, ...]], list[Rows]]:
+    """The answers and the batches of a run that nobody ends."""
     wanted = score(Journal())
-    undisturbed = list(run_batches)
+    batches = list(run_batches)
+    run_batches.clear()
+    return wanted, batches
+
+
+def end_after(number: int, score, run_batches) -> None:
+    """Run until so many batches were run, in all runs together."""
+    run_batches.end_after = number
+    with pytest.raises(KeyboardInterrupt):
+        score()
+    run_batches.end_after = 10**9
+
+
+def test_wherever_it_was_ended_it_goes_on_there(score, run_batches, path):
+    wanted, undisturbed = run_undisturbed(score, run_batches)
     assert len(undisturbed) > 6
     assert max(map(len, undisturbed)) > 1
 
     for end in range(len(undisturbed)):
         path.unlink(missing_ok=True)
         run_batches.clear()
-        run_batches.end_after = end
-        with pytest.raises(KeyboardInterrupt):
-            score()
-        run_batches.end_after = 10**9
+        end_after(end, score, run_batches)
 
         assert score() == wanted
         assert run_batches == undisturbed
 
 
 def test_ended_again_and_again(score, run_batches):
-    wanted = score(Journal())
-    undisturbed = list(run_batches)
-    run_batches.clear()
+    wanted, undisturbed = run_undisturbed(score, run_batches)
     for end in range(len(undisturbed)):
-        run_batches.end_after = end
-        with pytest.raises(KeyboardInterrupt):
-            score()
-    run_batches.end_after = 10**9
+        end_after(end, score, run_batches)
 
     assert score() == wanted
     assert run_batches == undisturbed
