@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pytest_muscle.digests import line_check
+from pytest_muscle.limits import LineLimitError, read_lines
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.version import __version__
 
@@ -43,7 +45,8 @@ class Journal:
 
     Each is a line with a digest of its own, on disk before the next batch is run. What a process
     left unfinished when it was killed is cut off. A journal that cannot be written costs time,
-    nothing else: what keeps it out is said in a line.
+    nothing else: what keeps it out is said in a line. What found no room on a full disk is written
+    with the next batch for which there is some.
 
     Args:
         path: The file, made when it is opened; without one nothing is kept.
@@ -64,6 +67,8 @@ class Journal:
         self._fingerprint = fingerprint
         self._progress = progress
         self._file: FileIO | None = None
+        self._unwritten = bytearray()
+        self._in_trouble = False
         self._known: Iterator[Batch] = iter(())
         self._next: Batch | None = None
 
@@ -84,13 +89,14 @@ class Journal:
             **conditions,
         }
         try:
-            self._path.touch()
+            _make_file(self._path)
             whole = self._scan(header)
             self._file = FileIO(self._path, "r+")
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:
-            self._give_up(error)
+            self.close()
+            self._complain(error)
             return
         if whole == 0:
             self._append(header)
@@ -106,7 +112,7 @@ class Journal:
             self._next = next(self._known, None)
 
     def append(self, batch: Batch) -> None:
-        """Add a batch; it is on disk when this returns."""
+        """Add a batch; it is on disk when this returns, if there is room for it."""
         self._append(batch)
 
     def close(self) -> None:
@@ -114,6 +120,7 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._unwritten.clear()
         self._known, self._next = iter(()), None
 
     def remove(self) -> None:
@@ -139,18 +146,33 @@ class Journal:
     def _append(self, entry: Any) -> None:
         if self._file is None:
             return
-        rest = memoryview(_line(entry))
+        self._unwritten += _line(entry)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while self._unwritten:
+                del self._unwritten[: self._file.write(self._unwritten)]
             os.fsync(self._file.fileno())
         except OSError as error:
-            self._give_up(error)
+            self._complain(error)
+        else:
+            self._in_trouble = False
 
-    def _give_up(self, error: OSError) -> None:
-        """Go on without: the line that was begun is cut off by the next run."""
-        self.close()
-        self._progress.say(f"answers are not kept before all are there: {error}")
+    def _complain(self, error: OSError) -> None:
+        """Say what keeps answers from being kept, once until that is over."""
+        if not self._in_trouble:
+            self._progress.say(f"answers are not kept before all are there: {error}")
+        self._in_trouble = True
+
+
+def _make_file(path: Path) -> None:
+    """Make a file where there is none; a link, which leads elsewhere, or a pipe makes way for it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    path.touch()
 
 
 def _line(entry: Any) -> bytes:
@@ -161,8 +183,8 @@ def _line(entry: Any) -> bytes:
 def _lines(path: Path) -> Iterator[tuple[Any, int]]:
     """Yield the entries of a file and where their lines end, up to the first that is not whole."""
     end = 0
-    with path.open("rb") as file:
-        for line in file:
+    with path.open("rb") as file, suppress(LineLimitError):
+        for line in read_lines(file):
             text, _, check = line.rpartition(b" ")
             if check != line_check(text).encode() + b"\n":
                 return

@@ -211,22 +211,97 @@ def test_a_journal_that_cannot_be_made_is_done_without(tmp_path, capfd):
     assert said.startswith("muscle: answers are not kept before all are there: ")
 
 
-def test_on_a_full_disk_what_fitted_is_kept_and_the_rest_is_done_without(
-    path, written, full_disk, capfd
-):
+@pytest.fixture
+def crowded(
+    path: Path, written: Path, full_disk: Callable[[int | None], None]
+) -> tuple[Path, bytes, int]:
+    """A disk with room for one batch and a bit: path, what a whole journal holds, the room."""
     whole = written.read_bytes()
-    second = len(b"".join(whole.splitlines(keepends=True)[:2]))
     path.unlink()
+    room = len(b"".join(whole.splitlines(keepends=True)[:2])) + 5
+    full_disk(room)
+    return path, whole, room
+
+
+def test_on_a_full_disk_what_fitted_is_kept_and_the_rest_is_done_without(crowded, full_disk, capfd):
+    path, whole, room = crowded
     journal = opened(path)
-    full_disk(second + 5)
 
     for batch in BATCHES:
         journal.append(batch)
+    journal.close()
     full_disk(None)
 
     assert len(complaints(capfd.readouterr().err)) == 1
-    assert path.read_bytes() == whole[: second + 5]  # no batch is written after one that is not
+    assert path.read_bytes() == whole[:room]
     assert read(opened(path)) == BATCHES[:1]
+
+
+def test_what_found_no_room_is_written_with_the_next_batch_that_does(crowded, full_disk, capfd):
+    """Room that somebody makes in the second hour of ten saves the other eight."""
+    path, whole, room = crowded
+    journal = opened(path)
+
+    for batch in BATCHES[:-1]:
+        journal.append(batch)
+    assert path.read_bytes() == whole[:room]
+    full_disk(None)
+    journal.append(BATCHES[-1])
+
+    assert path.read_bytes() == whole
+    full_disk(path.stat().st_size)
+    journal.append(BATCHES[-1])
+    journal.append(BATCHES[-1])
+    assert len(complaints(capfd.readouterr().err)) == 2  # one each time that it fills up
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_makes_way_and_what_it_leads_to_is_left_alone(path, there):
+    elsewhere = path.with_name("elsewhere")
+    if there:
+        elsewhere.write_text("precious")
+    path.symlink_to(elsewhere)
+
+    journal = opened(path)
+    journal.append(BATCHES[0])
+    journal.close()
+
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert read(opened(path)) == BATCHES[:1]
+    assert elsewhere.exists() == there
+    assert not there or elsewhere.read_text() == "precious"
+
+
+OPEN_A_PIPE = """
+    import os, sys
+    from pathlib import Path
+
+    from pytest_muscle.predictions.journal import Journal
+
+    os.mkfifo(sys.argv[1])
+    Journal(Path(sys.argv[1]), "f").open({})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_makes_way_and_does_not_hold_the_run(path):
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(OPEN_A_PIPE), str(path)], check=True, timeout=20
+    )
+    assert path.is_file()
+
+
+def test_a_line_beyond_the_limit_is_where_it_ends(written, monkeypatch):
+    """No process of ours wrote it, and an endless one would fill the memory."""
+    whole = written.read_bytes()
+    journal = opened(written)
+    journal.append(Batch(3, list(range(200)), [-1.0] * 200, 1, "auto", 256))
+    journal.close()
+    monkeypatch.setattr("pytest_muscle.limits.LONGEST_LINE", 500)
+
+    assert read(opened(written)) == BATCHES
+    assert written.read_bytes() == whole
 
 
 MEMORY = """
