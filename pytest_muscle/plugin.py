@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="muscle_config",
         metavar="FILE",
         help="muscle.toml, or a pyproject.toml with [tool.muscle], or the folder of one "
-        "(default: the one in pytest's rootdir)",
+        "(default: the one in pytest's rootdir, else where pytest is started)",
     )
     for version in ("old", "new"):
         group.addoption(

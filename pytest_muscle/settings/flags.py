@@ -33,10 +33,14 @@ class Flags(NamedTuple):
 def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
     """Return the configuration file: `--muscle-config`, muscle.toml, pyproject.toml, or none.
 
+    pytest looks for its root directory before it knows our flags, and takes the folder in
+    `--muscle-cache FOLDER` for one of tests: the root may be that folder, or one above it.
+
     Args:
         rootdir: pytest's root directory.
         flags: The command line.
-        invocation_dir: Where pytest was started; `--muscle-config` is relative to it.
+        invocation_dir: Where pytest was started, looked into after the root directory;
+            `--muscle-config` is relative to it.
 
     Raises:
         ConfigurationError: If the file that `--muscle-config` names does not exist.
@@ -52,7 +56,7 @@ def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
                 hint="name a muscle.toml, a pyproject.toml with [tool.muscle], or their folder",
             )
         return path
-    return _in_folder(rootdir)
+    return _in_folder(rootdir) or _in_folder(invocation_dir)
 
 
 def _in_folder(folder: Path) -> Path | None:

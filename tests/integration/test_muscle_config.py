@@ -16,6 +16,19 @@ def test_muscle_toml_in_rootdir_is_found(tiny_project):
     result.stdout.fnmatch_lines(["muscle: muscle.toml, tasks: colours", "*FILE muscle.toml*"])
 
 
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_a_cache_elsewhere_does_not_hide_it(tiny_project, tmp_path_factory, workers):
+    """To pytest that folder is one of tests, and its parent the rootdir."""
+    (tiny_project.path / "tox.ini").unlink()
+    tiny_project.makepyfile(SHOW)
+    cache = tmp_path_factory.mktemp("cache")
+
+    result = tiny_project.runpytest_subprocess("-rP", "--muscle-cache", cache, *workers)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["muscle: muscle.toml, tasks: colours", "*FILE muscle.toml*"])
+
+
 def test_the_header_shows_both_versions(tiny_project, tiny_models):
     tiny_project.makepyfile(SHOW)
     result = tiny_project.runpytest_inprocess()
