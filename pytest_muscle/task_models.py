@@ -114,6 +114,14 @@ class TaskModels:
         """
         return self.spec(version).facts(self._digests)
 
+    def given_adapter_facts(self, version: Version, task: Task) -> dict[str, Any] | None:
+        """Return what determines the effect of an adapter that is given and here, else none."""
+        from pytest_muscle.models.spec import adapter_facts
+        from pytest_muscle.training.given import given_adapter_here
+
+        path = given_adapter_here(self._settings, version, task)
+        return None if path is None else adapter_facts(path, self._digests)
+
     def spec(self, version: Version) -> ModelSpec:
         """Return which model a version is; it takes no torch to know that."""
         from pytest_muscle.models import model_spec

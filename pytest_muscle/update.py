@@ -196,7 +196,8 @@ class ModelUpdate:
         table, differences = self._read_baseline(task)
         where = self.baselines.show(task.name)
         if self.settings.old is not None and self._models.spec("old").is_at_hand:
-            check_model(table, self._models.base_facts("old"), where)
+            adapter = self._models.given_adapter_facts("old", task)
+            check_model(table, self._models.base_facts("old"), where, adapter=adapter)
         if differences:
             warnings.warn(describe_gap(differences, table, where), BaselineWarning, stacklevel=2)
         return replace(table, examples=task.eval_by_id)

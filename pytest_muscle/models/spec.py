@@ -15,6 +15,9 @@ from pytest_muscle.settings.locations import is_path
 from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import is_commit
 
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Of a PEFT directory: what its effect depends on."""
+
 _WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken"}
 
 
@@ -207,7 +210,7 @@ def adapter_directory(name: str, root: Path, revision: str | None, where: str) -
             huggingface_hub.snapshot_download(
                 name,
                 revision=revision,
-                allow_patterns=["adapter_config.json", "adapter_model.safetensors"],
+                allow_patterns=list(ADAPTER_FILES),
             )
         )
     except Exception as error:
@@ -226,7 +229,7 @@ def check_adapter(path: Path, name: str, where: str | None) -> None:
     Raises:
         ModelError: If it is not; it says which file is missing.
     """
-    for file in ("adapter_config.json", "adapter_model.safetensors"):
+    for file in ADAPTER_FILES:
         if not (path / file).is_file():
             pickled = (path / "adapter_model.bin").is_file()
             raise ModelError(
@@ -240,8 +243,7 @@ def check_adapter(path: Path, name: str, where: str | None) -> None:
 
 def adapter_facts(path: Path, digests: FileDigests) -> dict[str, Any]:
     """Return what determines an adapter's effect: the digest of its files."""
-    files = [path / "adapter_config.json", path / "adapter_model.safetensors"]
-    return {"files": digests.of(files, path)}
+    return {"files": digests.of([path / file for file in ADAPTER_FILES], path)}
 
 
 def adapter_rank(path: Path) -> int | None:

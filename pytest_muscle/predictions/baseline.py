@@ -129,19 +129,29 @@ class Baselines:
         write_table(self.path(task.name), rounded, about, beside=lambda row: _question(task, row))
 
 
-def check_model(table: Predictions, base: Mapping[str, Any], where: str) -> None:
-    """Raise if a baseline was recorded from another base model than the one configured as old.
+def check_model(
+    table: Predictions,
+    base: Mapping[str, Any],
+    where: str,
+    *,
+    adapter: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise if a baseline was recorded from another model than the one configured as old.
 
     Args:
         table: The baseline.
         base: Facts of the configured base model.
         where: The baseline's file, for the error.
+        adapter: Facts of the adapter given for it; without, any is taken.
 
     Raises:
         PredictionsError: It names both.
     """
-    recorded = fact(table.facts, "made_of", "model").get("base")
-    if recorded is not None and recorded != dict(base):
+    recorded = fact(table.facts, "made_of", "model")
+    otherwise = recorded.get("base") not in (None, dict(base))
+    if adapter is not None and "adapter" in recorded:
+        otherwise = otherwise or recorded["adapter"] != dict(adapter)
+    if otherwise:
         raise PredictionsError(
             f"was recorded from another model ({table.model}) than the one that is now in [old]",
             where=where,

@@ -289,3 +289,23 @@ def test_baselines_stay_inside_the_project(recorded):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*run.baselines: *elsewhere is outside the project*"])
     assert not (recorded.path.parent / "elsewhere").exists()
+
+
+def test_another_adapter_of_the_old_model_is_another_model(
+    recorded, tiny_models, make_tiny_adapter
+):
+    """One that was trained there and is given here is the same."""
+    (trained,) = recorded.path.glob(".muscle_cache/adapters/colours-old-*")
+    make_tiny_adapter(tiny_models / "v1", recorded.path / "another", 5)
+    path = recorded.path / "muscle.toml"
+    text = path.read_text()
+
+    def run_with(adapter: Path) -> pytest.RunResult:
+        path.write_text(text.replace('/v1"\n', f'/v1"\nadapter = "{adapter}"\n'))
+        return recorded.runpytest_subprocess()
+
+    run_with(trained).assert_outcomes(passed=1)
+    result = run_with(recorded.path / "another")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*was recorded from another model (*/v1 + colours-old-*"])
