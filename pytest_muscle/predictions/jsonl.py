@@ -212,7 +212,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise _unreadable(error, path) from error
     except ValueError as error:
         raise PredictionsError(f"is not valid JSON: {error}", where=str(path)) from error
-    sound = isinstance(manifest, dict) and isinstance(manifest.get("format"), int)
+    written = manifest.get("format") if isinstance(manifest, dict) else None
+    sound = type(written) is int and written > 0  # True is an int to Python
     named = sound and all(isinstance(manifest.get(key), str | None) for key in ("task", "model"))
     if not named or not isinstance(manifest.get("facts", {}), dict):
         raise PredictionsError("is not a manifest of predictions", where=str(path))

@@ -357,6 +357,8 @@ def test_a_line_that_is_no_prediction_is_named(saved, line):
         (b"[]", "is not a manifest of predictions"),
         (b"{}", "is not a manifest of predictions"),
         (b'{"format": "1"}', "is not a manifest of predictions"),
+        (b'{"format": true}', "is not a manifest of predictions"),
+        (b'{"format": 0}', "is not a manifest of predictions"),
         (b'{"format": 1, "facts": [1]}', "is not a manifest of predictions"),
         (b"[" * 100_000, "is not valid JSON"),
         (b'{"format": 3}', "has format 3; this version reads up to 2\n  update pytest-muscle"),
