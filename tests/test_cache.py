@@ -102,3 +102,14 @@ def test_a_directory_that_cannot_be_made(tmp_path):
         sole_maker(tmp_path / "file", KEY, SILENT, doing="trains"),
     ):
         pytest.fail("it was given")
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    (tmp_path / f".{KEY.name}.lock").symlink_to(elsewhere)
+
+    with pytest.raises(OSError, match="lock"), sole_maker(tmp_path, KEY, SILENT, doing="trains"):
+        pytest.fail("it was given")
+
+    assert elsewhere.read_text() == "precious"
