@@ -9,35 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from pytest_muscle.predictions.prediction import SCORE_ALL
-from pytest_muscle.reports.flips import Check, render_failure
+from pytest_muscle.checks import (
+    Check,
+    check_drop,
+    check_excess,
+    check_flips,
+    check_inconsistency,
+    check_regress,
+    failed,
+    require,
+    require_all,
+    require_confidence,
+)
+from pytest_muscle.gates import Gate, check_limits, read_gate
+from pytest_muscle.reports.failure import render_failure
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
+    from pytest_muscle.comparison.noise import NoiseFloor
     from pytest_muscle.predictions import Predictions
-
-
-class Gate(Protocol):
-    """The limits of `assert_gate`; each may be none."""
-
-    @property
-    def max_nfr(self) -> float | None:
-        """Largest negative flip rate, 0-1."""
-
-    @property
-    def confidence(self) -> float | None:
-        """Confidence of the upper bounds that are judged; none judges the point estimates."""
-
-    @property
-    def max_accuracy_drop(self) -> float | None:
-        """Largest loss of accuracy, a fraction; negative asks for a gain."""
-
-    @property
-    def max_inconsistency(self) -> float | None:
-        """Largest inconsistency rate, 0-1."""
 
 
 class FlipAssertionError(AssertionError):
@@ -72,7 +64,12 @@ class FlipAssertionError(AssertionError):
 
 
 def assert_negative_flip_rate(
-    old: Predictions, new: Predictions, *, max_rate: float, confidence: float | None = None
+    old: Predictions,
+    new: Predictions,
+    *,
+    max_rate: float,
+    confidence: float | None = None,
+    interval: str = "exact",
 ) -> FlipReport:
     """Assert that at most a share `max_rate` of all examples flips from right to wrong.
 
@@ -80,7 +77,8 @@ def assert_negative_flip_rate(
         old: The old model's predictions.
         new: The new model's predictions.
         max_rate: Largest negative flip rate allowed, 0-1.
-        confidence: Judge the exact one-sided upper bound at this confidence instead.
+        confidence: Judge the one-sided upper bound at this confidence instead.
+        interval: Of rates: "exact" (Clopper-Pearson) or "wilson".
 
     Raises:
         FlipAssertionError: If more flip.
@@ -88,10 +86,10 @@ def assert_negative_flip_rate(
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
-    _require("max_rate", max_rate)
-    _require_confidence(confidence)
+    require("max_rate", max_rate)
+    require_confidence(confidence)
     report = _compare(old, new)
-    return _judge(report, [_check_flips(report, max_rate, confidence)])
+    return _judge(report, [check_flips(report, max_rate, confidence, interval)])
 
 
 def assert_inconsistency_rate(old: Predictions, new: Predictions, *, max_rate: float) -> FlipReport:
@@ -108,10 +106,10 @@ def assert_inconsistency_rate(old: Predictions, new: Predictions, *, max_rate: f
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
-    _require("max_rate", max_rate)
+    require("max_rate", max_rate)
     report = _compare(old, new)
-    _require_all(report, "the inconsistency rate")
-    return _judge(report, [_check_inconsistency(report, max_rate)])
+    require_all(report, "the inconsistency rate")
+    return _judge(report, [check_inconsistency(report, max_rate)])
 
 
 def assert_accuracy_drop(
@@ -131,20 +129,23 @@ def assert_accuracy_drop(
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
-    _require("max_drop", max_drop, lowest=-1)
-    _require_confidence(confidence)
+    require("max_drop", max_drop, lowest=-1)
+    require_confidence(confidence)
     report = _compare(old, new)
-    _require_all(report, "the accuracy drop")
-    return _judge(report, [_check_drop(report, max_drop, confidence)])
+    require_all(report, "the accuracy drop")
+    return _judge(report, [check_drop(report, max_drop, confidence)])
 
 
-def assert_mean_regress(old: Predictions, new: Predictions, *, max_regress: float) -> FlipReport:
+def assert_mean_regress(
+    old: Predictions, new: Predictions, *, max_regress: float, confidence: float | None = None
+) -> FlipReport:
     """Assert that where the score falls, it falls by at most `max_regress` on average.
 
     Args:
         old: The old model's predictions.
         new: The new model's predictions.
-        max_regress: Largest mean fall allowed, in the score's own unit, 0-1.
+        max_regress: Largest mean fall allowed, in the score's own unit, as 0.05 of ROUGE's 0-1.
+        confidence: Judge the one-sided upper bound (paired bootstrap) instead.
 
     Raises:
         FlipAssertionError: If it falls by more.
@@ -152,16 +153,40 @@ def assert_mean_regress(old: Predictions, new: Predictions, *, max_regress: floa
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
-    _require("max_regress", max_regress)
+    require("max_regress", max_regress, highest=math.inf)
+    require_confidence(confidence)
     report = _compare(old, new)
-    _require_all(report, "the mean regress")
-    check = Check(
-        measure="mean regress of the score",
-        value=report.mean_regress,
-        limit=max_regress,
-        unit="score",
-    )
-    return _judge(report, [check])
+    require_all(report, "the mean regress")
+    return _judge(report, [check_regress(report, max_regress, confidence)])
+
+
+def assert_within_noise_floor(
+    old: Predictions,
+    new: Predictions,
+    *,
+    floor: NoiseFloor,
+    max_excess: float = 0.0,
+    confidence: float | None = None,
+) -> FlipReport:
+    """Assert that old and new differ by no more negative flips than builds of one version do.
+
+    Args:
+        old: The old model's predictions.
+        new: The new model's predictions.
+        floor: The noise floor, from the fixture `noise_floor` or `noise_floor(builds)`.
+        max_excess: Largest negative flip rate above the floor allowed, 0-1.
+        confidence: Judge the one-sided upper bound of the excess instead.
+
+    Raises:
+        FlipAssertionError: If more flip.
+        ComparisonError: If the two cannot be compared, or the floor is of other examples.
+        ValueError: If an argument is out of range.
+    """
+    __tracebackhide__ = True
+    require("max_excess", max_excess)
+    require_confidence(confidence)
+    report = _compare(old, new)
+    return _judge(report, [check_excess(report, floor, max_excess, confidence)])
 
 
 def assert_flips_reduced(
@@ -194,9 +219,9 @@ def assert_flips_reduced(
         ValueError: If an argument is out of range.
     """
     __tracebackhide__ = True
-    _require("min_reduction", min_reduction)
+    require("min_reduction", min_reduction)
     if max_accuracy_drop is not None:
-        _require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
+        require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
     before, report = _compare(old, new), _compare(old, compat)
     plain, left, n = len(before.negative_flips), len(report.negative_flips), report.n
     won_back = (plain - left) / plain if plain else (-math.inf if left else math.nan)
@@ -212,7 +237,7 @@ def assert_flips_reduced(
     if max_accuracy_drop is not None:
         leave_out = "give max_accuracy_drop=None to judge flips alone"
         for each in (before, report):
-            _require_all(each, "the accuracy drop from new to compat", leave_out)
+            require_all(each, "the accuracy drop from new to compat", leave_out)
         drop = Check(
             measure="accuracy drop, new → compat",
             value=report.accuracy_drop - before.accuracy_drop,
@@ -223,13 +248,16 @@ def assert_flips_reduced(
     return _judge(report, checks, before)
 
 
-def assert_gate(old: Predictions, new: Predictions, *, gate: Gate) -> FlipReport:
+def assert_gate(
+    old: Predictions, new: Predictions, *, gate: Gate, floor: NoiseFloor | None = None
+) -> FlipReport:
     """Assert all limits of a gate, as `[gate]` of muscle.toml sets them; one error lists them all.
 
     Args:
         old: The old model's predictions.
         new: The new (or compat) model's predictions.
         gate: The limits; those that are none are not checked.
+        floor: The noise floor, where `max_nfr` is a limit above it ("floor + 0.01").
 
     Raises:
         FlipAssertionError: If a limit is passed.
@@ -238,27 +266,9 @@ def assert_gate(old: Predictions, new: Predictions, *, gate: Gate) -> FlipReport
         ValueError: If a limit is out of range, or none is set: such a gate passes everything.
     """
     __tracebackhide__ = True
-    _require_confidence(gate.confidence)
-    if gate.max_nfr is None and gate.max_accuracy_drop is None and gate.max_inconsistency is None:
-        raise ValueError(
-            "the gate has no limit and would pass everything: set max_nfr, max_accuracy_drop or "
-            "max_inconsistency in [gate] of muscle.toml"
-        )
-    for name, lowest in (("max_nfr", 0), ("max_accuracy_drop", -1), ("max_inconsistency", 0)):
-        if getattr(gate, name) is not None:
-            _require(name, getattr(gate, name), lowest=lowest)
+    limits = read_gate(gate)
     report = _compare(old, new)
-    for name in ("max_accuracy_drop", "max_inconsistency"):
-        if getattr(gate, name) is not None:
-            _require_all(report, f"[gate] {name}", f"leave {name} out")
-    checks: list[Check] = []
-    if gate.max_nfr is not None:
-        checks.append(_check_flips(report, gate.max_nfr, gate.confidence))
-    if gate.max_accuracy_drop is not None:
-        checks.append(_check_drop(report, gate.max_accuracy_drop, gate.confidence))
-    if gate.max_inconsistency is not None:
-        checks.append(_check_inconsistency(report, gate.max_inconsistency))
-    return _judge(report, checks)
+    return _judge(report, check_limits(report, limits, floor))
 
 
 def _compare(old: Predictions, new: Predictions) -> FlipReport:
@@ -267,73 +277,10 @@ def _compare(old: Predictions, new: Predictions) -> FlipReport:
     return compare(old, new)
 
 
-def _require_all(report: FlipReport, what: str, instead: str | None = None) -> None:
-    """Raise if what is judged needs answers that the new model was not asked for.
-
-    Args:
-        report: The comparison.
-        what: What needs them.
-        instead: What the user can do but ask for them.
-
-    Raises:
-        ComparisonError: It says how many are missing.
-    """
-    __tracebackhide__ = True
-    hint = f"{SCORE_ALL}, or {instead}" if instead else SCORE_ALL
-    report.pairs.require_all(what, where=report.task, hint=hint)
-
-
 def _judge(
     report: FlipReport, checks: Sequence[Check], before: FlipReport | None = None
 ) -> FlipReport:
     __tracebackhide__ = True
-    if any(check.exceeded for check in checks):
+    if failed(checks):
         raise FlipAssertionError(report, checks, before)
     return report
-
-
-def _check_flips(report: FlipReport, limit: float, confidence: float | None) -> Check:
-    return Check(
-        measure="negative flip rate",
-        value=report.negative_flip_rate,
-        limit=limit,
-        note=f"{len(report.negative_flips)} of {report.n}",
-        interval=report.negative_flip_interval,
-        bound=None if confidence is None else report.negative_flip_upper_bound(confidence),
-        confidence=confidence,
-    )
-
-
-def _check_drop(report: FlipReport, limit: float, confidence: float | None) -> Check:
-    return Check(
-        measure="accuracy drop",
-        value=report.accuracy_drop,
-        limit=limit,
-        unit="points",
-        bound=None if confidence is None else report.accuracy_drop_upper_bound(confidence),
-        confidence=confidence,
-    )
-
-
-def _check_inconsistency(report: FlipReport, limit: float) -> Check:
-    rate = report.inconsistency_rate
-    return Check(
-        measure="inconsistency rate",
-        value=rate,
-        limit=limit,
-        note=f"{round(rate * report.n)} of {report.n}",
-    )
-
-
-def _require(name: str, value: Any, *, lowest: float = 0) -> None:
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not lowest <= number <= 1:
-        hint = f"; for {number:g} % write {number / 100:g}" if 1 < number <= 100 else ""
-        raise ValueError(f"{name}={value!r} is not a fraction between {lowest} and 1{hint}")
-
-
-def _require_confidence(confidence: float | None) -> None:
-    if confidence is not None:
-        from pytest_muscle.comparison.intervals import check_confidence
-
-        check_confidence(confidence)

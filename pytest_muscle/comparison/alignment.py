@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal
+from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal, graded_flips
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.columns import Columns
@@ -15,6 +16,8 @@ from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
 from pytest_muscle.wording import counted, listed
 
 HASH_BLOCK = 4096
+
+Draws: TypeAlias = NDArray[np.float64] | None
 
 
 def _refuse_other_kind(gold: Objects, *answers: Objects) -> None:
@@ -56,18 +59,56 @@ def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Posit
             where=task,
             hint="compare with the predictions of the model that was asked all of them",
         )
+    _refuse_other_marks(old, new, task)
     if not new.unasked:
-        return _align_all(old.columns, new.columns, task)
-    return _align_needed(old.columns, new, task)
+        return _align_all(old, new, task)
+    return _align_needed(old, new, task)
+
+
+def _refuse_other_marks(old: Predictions, new: Predictions, task: str | None) -> None:
+    """Raise where one table has graded scores or several draws and the other has not."""
+    if old.graded != new.graded:
+        graded, other = ("old", "new") if old.graded else ("new", "old")
+        raise ComparisonError(
+            f"the {graded} scores are graded, and the {other} answers are right or wrong",
+            where=task,
+            hint="judge both by one metric: make the predictions again",
+        )
+    if old.tolerance != new.tolerance:
+        raise ComparisonError(
+            f"the old scores have a tolerance of {old.tolerance:g}, the new ones of "
+            f"{new.tolerance:g}",
+            where=task,
+            hint="compare both with one: dataclasses.replace(predictions, tolerance=…)",
+        )
+
+
+def _draws(before: Columns, after: Columns, task: str | None) -> tuple[Draws, Draws]:
+    """Return the scores of each draw, [n, k] of both sides, or none where answers are single."""
+    if (before.draws is None and after.draws is None) or not len(after):
+        return None, None
+    both = []
+    for name, columns in (("old", before), ("new", after)):
+        table = None if columns.draws is None else columns.draws.as_table()
+        if table is None:
+            raise ComparisonError(
+                f"the {name} model's answers were not drawn equally often for every example",
+                where=task,
+                hint="draw all answers of both models `repeats` times: make the predictions again",
+            )
+        both.append(table)
+    return both[0], both[1]
 
 
 def _align_all(
-    before: Columns, after: Columns, task: str | None
+    old: Predictions, new: Predictions, task: str | None
 ) -> tuple[AnswerPairs, Positions | None]:
+    before, after = old.columns, new.columns
     ids = before.ids
     order = match_ids(ids, after.ids, names=("old", "new"), where=task)
     aligned = slice(None) if order is None else order
     _check_answers(before, after, order, task)
+    old_draws, new_draws = _draws(before, after, task)
     pairs = AnswerPairs(
         ids=tuple(ids),
         gold=before.gold,
@@ -77,22 +118,27 @@ def _align_all(
         new_correct=after.correct[aligned],
         old_scores=before.scores,
         new_scores=after.scores[aligned],
+        graded=old.graded,
+        tolerance=old.tolerance,
+        old_draws=old_draws,
+        new_draws=None if new_draws is None else new_draws[aligned],
     )
     return pairs, order
 
 
 def _align_needed(
-    before: Columns, new: Predictions, task: str | None
+    old: Predictions, new: Predictions, task: str | None
 ) -> tuple[AnswerPairs, Positions]:
     """Align a table of which the model was asked only what can be a negative flip."""
-    ids, after = before.ids, new.columns
+    before, after = old.columns, new.columns
+    ids = before.ids
     everything = np.concatenate([after.ids, as_column(new.unasked)])
     order = match_ids(ids, everything, names=("old", "new"), where=task)
     if order is None:
         order = np.arange(len(ids))
     unasked = order >= len(after)
     _refuse(
-        unasked & before.correct,
+        unasked & old.can_flip,
         ids,
         "the new model was not asked what the old one has right",
         task,
@@ -103,9 +149,17 @@ def _align_needed(
     compared = before.take(asked)
     _check_answers(compared, after, order, task)
     negative = np.zeros(len(ids), dtype=np.bool_)
-    negative[asked] = compared.correct & ~after.correct[order]
+    answered = after.take(order)
+    if old.graded:
+        old_draws, new_draws = _draws(compared, answered, task)
+        marks = (compared.scores, old_draws), (answered.scores, new_draws)
+        negative[asked] = graded_flips(*marks, old.tolerance)[0]
+    else:
+        negative[asked] = compared.correct & ~answered.correct
     answers = np.full(len(ids), None, dtype=np.object_)
-    answers[asked] = after.answers[order]
+    answers[asked] = answered.answers
+    scores = np.zeros(len(ids))
+    scores[asked] = answered.scores
     pairs = NeededPairs(
         ids=tuple(ids),
         gold=before.gold,
@@ -113,8 +167,11 @@ def _align_needed(
         old_correct=before.correct,
         old_scores=before.scores,
         new_answers=answers,
+        new_scores=scores,
         negative=negative,
         unasked=unasked,
+        graded=old.graded,
+        tolerance=old.tolerance,
     )
     return pairs, order
 
@@ -148,7 +205,7 @@ def _check_answers(
             ids,
             f"the score of the {name} answer is not a finite number",
             task,
-            "a metric returns a number in [0, 1] for every answer, empty ones included",
+            "a metric returns a number for every answer, empty ones included",
         )
 
 

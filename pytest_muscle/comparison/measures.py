@@ -21,27 +21,42 @@ Measure: TypeAlias = Callable[[AnswerPairs], float]
 
 
 def old_accuracy(pairs: AnswerPairs) -> float:
-    """Share of examples that the old model answers correctly."""
+    """Share of examples that the old model answers correctly; of graded scores their mean."""
+    if pairs.graded:
+        return float(np.mean(pairs.old_scores))
     return count(pairs.old_correct) / len(pairs)
 
 
 def new_accuracy(pairs: AnswerPairs) -> float:
-    """Share of examples that the new model answers correctly."""
+    """Share of examples that the new model answers correctly; of graded scores their mean."""
+    if pairs.graded:
+        return float(np.mean(pairs.new_scores))
     return count(pairs.new_correct) / len(pairs)
 
 
 def accuracy_drop(pairs: AnswerPairs) -> float:
-    """Old accuracy less new accuracy, which is NFR - PFR; negative where the new model gains."""
+    """Old accuracy less new accuracy; negative where the new model gains.
+
+    Of right and wrong answers that is NFR - PFR.
+    """
+    if pairs.graded:
+        return float(np.mean(pairs.old_scores - pairs.new_scores))
     return (count(pairs.negative) - count(pairs.positive)) / len(pairs)
 
 
 def negative_flip_rate(pairs: AnswerPairs) -> float:
-    """Share of all n examples that the old model has right and the new one wrong (NFR)."""
+    """Share of all n examples that the old model has right and the new one wrong (NFR).
+
+    Of graded scores: whose score falls by more than the tolerance.
+    """
     return count(pairs.negative) / len(pairs)
 
 
 def positive_flip_rate(pairs: AnswerPairs) -> float:
-    """Share of all n examples that the old model has wrong and the new one right (PFR)."""
+    """Share of all n examples that the old model has wrong and the new one right (PFR).
+
+    Of graded scores: whose score rises by more than the tolerance.
+    """
     return count(pairs.positive) / len(pairs)
 
 
@@ -60,6 +75,7 @@ def relative_negative_flip_rate(pairs: AnswerPairs) -> float:
     NFR / ((1 - new accuracy) * old accuracy), Yan et al. 2021 (arXiv 2011.09161); NaN where the
     old model has nothing right or the new one nothing wrong.
     """
+    pairs.require_right_or_wrong("the relative negative flip rate")
     expected = count(pairs.old_correct) * count(~pairs.new_correct)
     return count(pairs.negative) * len(pairs) / expected if expected else math.nan
 
@@ -69,26 +85,36 @@ def trust_compatibility(pairs: AnswerPairs) -> float:
 
     Backward trust compatibility, Bansal et al. 2019; NaN where the old model has nothing right.
     """
+    pairs.require_right_or_wrong("backward trust compatibility")
     right = count(pairs.old_correct)
     return (right - count(pairs.negative)) / right if right else math.nan
 
 
 def mean_gain(pairs: AnswerPairs) -> float:
-    """Mean rise of the score over the examples where it rises; 0.0 where there is none."""
+    """Mean rise of the score over the examples where it rises; 0.0 where there is none.
+
+    The m_g of Echterhoff et al. 2024 (arXiv 2407.09435), over rises of more than the tolerance.
+    """
     difference = pairs.new_scores - pairs.old_scores
-    gains = difference[difference > 0]
+    gains = difference[difference > pairs.tolerance]
     return float(np.mean(gains)) if gains.size else 0.0
 
 
 def mean_regress(pairs: AnswerPairs) -> float:
-    """Mean fall of the score over the examples where it falls; 0.0 where there is none."""
+    """Mean fall of the score over the examples where it falls; 0.0 where there is none.
+
+    The m_r of Echterhoff et al. 2024 (arXiv 2407.09435), over falls of more than the tolerance.
+    """
     difference = pairs.old_scores - pairs.new_scores
-    losses = difference[difference > 0]
+    losses = difference[difference > pairs.tolerance]
     return float(np.mean(losses)) if losses.size else 0.0
 
 
 def mcnemar_p(pairs: AnswerPairs) -> float:
-    """Exact two-sided McNemar test: the p-value of negative against positive flips."""
+    """Exact two-sided McNemar test: the p-value of negative against positive flips.
+
+    Of graded scores it is the sign test.
+    """
     return intervals.mcnemar(count(pairs.negative), count(pairs.positive))
 
 

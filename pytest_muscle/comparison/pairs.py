@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions.packed import Mask, Objects, Positions
 from pytest_muscle.predictions.prediction import SCORE_ALL
+
+ROUNDING = 1e-12
+"""What floating-point numbers add to a difference of scores, at most."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,9 +29,13 @@ class AnswerPairs:
         new_answers: The new model's answers, [n].
         old_correct: Whether the old model's answer counts as right, [n].
         new_correct: Whether the new model's answer counts as right, [n].
-        old_scores: The metric's value for the old model's answers, in [0, 1], [n].
-        new_scores: The metric's value for the new model's answers, in [0, 1], [n].
+        old_scores: The metric's value for the old model's answers, [n].
+        new_scores: The metric's value for the new model's answers, [n].
         unasked: Where the new model was not asked, [n]; none if it was asked everything.
+        graded: Whether scores are marks between right and wrong: a flip is a change of the score.
+        tolerance: Of graded scores: a change of at most this is no flip.
+        old_draws: The metric's value for each of several draws, [n, k]; none for single answers.
+        new_draws: The same for the new model, [n, k'].
     """
 
     ids: tuple[Hashable, ...]
@@ -40,6 +47,10 @@ class AnswerPairs:
     old_scores: NDArray[np.float64]
     new_scores: NDArray[np.float64]
     unasked: Mask | None = None
+    graded: bool = False
+    tolerance: float = 0.0
+    old_draws: NDArray[np.float64] | None = None
+    new_draws: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,19 +77,55 @@ class AnswerPairs:
                 hint=hint,
             )
 
+    def require_right_or_wrong(self, what: str) -> None:
+        """Raise if scores are graded, where no answer is right or wrong.
+
+        Args:
+            what: What needs right and wrong answers, for the error.
+
+        Raises:
+            ComparisonError: It says what to use instead.
+        """
+        __tracebackhide__ = True
+        if self.graded:
+            raise ComparisonError(
+                f"{what} is known of right and wrong answers, and these have graded scores",
+                hint="negative_flip_rate, accuracy_drop (of the mean score) and mean_regress are "
+                "known of graded scores",
+            )
+
     def new_answers_at(self, positions: Positions) -> Objects:
         """Return the new model's answers at some positions that it was asked at."""
         return self.new_answers[positions]
 
-    @cached_property
-    def negative(self) -> Mask:
-        """Where the old answer is right and the new one wrong, [n]."""
-        return self.old_correct & ~self.new_correct
+    def new_scores_at(self, positions: Positions) -> NDArray[np.float64]:
+        """Return the new model's scores at some positions that it was asked at."""
+        return self.new_scores[positions]
 
     @cached_property
+    def _flips(self) -> tuple[Mask, Mask]:
+        if self.graded:
+            return graded_flips(
+                (self.old_scores, self.old_draws),
+                (self.new_scores, self.new_draws),
+                self.tolerance,
+            )
+        return self.old_correct & ~self.new_correct, ~self.old_correct & self.new_correct
+
+    @property
+    def negative(self) -> Mask:
+        """Where the old answer is right and the new one wrong, [n]; see `graded_flips`."""
+        return self._flips[0]
+
+    @property
     def positive(self) -> Mask:
-        """Where the old answer is wrong and the new one right, [n]."""
-        return ~self.old_correct & self.new_correct
+        """Where the old answer is wrong and the new one right, [n]; see `graded_flips`."""
+        return self._flips[1]
+
+    @property
+    def seen_negative(self) -> Mask:
+        """Negative flips among the examples that the new model was asked, [n]."""
+        return self.negative
 
     @cached_property
     def same(self) -> Mask:
@@ -87,7 +134,12 @@ class AnswerPairs:
 
     @cached_property
     def inconsistent(self) -> Mask:
-        """Where the new answer is wrong and another than the old one, negative flips included."""
+        """Where the new answer is wrong and another than the old one, negative flips included.
+
+        Raises:
+            ComparisonError: If scores are graded.
+        """
+        self.require_right_or_wrong("the inconsistency rate")
         return self.negative | (~self.new_correct & ~self.same)
 
 
@@ -104,8 +156,11 @@ class NeededPairs(AnswerPairs):
         old_correct: Whether the old model's answer counts as right, [n].
         old_scores: The metric's value for the old model's answers, [n].
         new_answers: The new model's answers, [n]; anything where it was not asked.
+        new_scores: Their scores, [n]; anything where it was not asked.
         negative: Where the old answer is right and the new one wrong, [n].
         unasked: Where the new model was not asked, [n].
+        graded: Whether scores are graded.
+        tolerance: Of graded scores.
     """
 
     def __init__(
@@ -117,8 +172,11 @@ class NeededPairs(AnswerPairs):
         old_correct: Mask,
         old_scores: NDArray[np.float64],
         new_answers: Objects,
+        new_scores: NDArray[np.float64],
         negative: Mask,
         unasked: Mask,
+        graded: bool = False,
+        tolerance: float = 0.0,
     ) -> None:
         vars(self).update(
             ids=ids,
@@ -127,8 +185,11 @@ class NeededPairs(AnswerPairs):
             old_correct=old_correct,
             old_scores=old_scores,
             unasked=unasked,
-            negative=negative,
+            graded=graded,
+            tolerance=tolerance,
+            _negative=negative,
             _asked_answers=new_answers,
+            _asked_scores=new_scores,
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -141,6 +202,52 @@ class NeededPairs(AnswerPairs):
         """Return the new model's answers at some positions that it was asked at."""
         answers: Objects = self._asked_answers
         return answers[positions]
+
+    def new_scores_at(self, positions: Positions) -> NDArray[np.float64]:
+        """Return the new model's scores at some positions that it was asked at."""
+        scores: NDArray[np.float64] = self._asked_scores
+        return scores[positions]
+
+    @property
+    def negative(self) -> Mask:
+        """Where the old answer is right and the new one wrong, [n]."""
+        negative: Mask = self._negative
+        return negative
+
+    @property
+    def positive(self) -> Mask:
+        """Refuse positive flips, which are among the examples that were not asked.
+
+        Raises:
+            ComparisonError: Always.
+        """
+        self.require_all()
+        raise AssertionError
+
+
+Marks: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64] | None]
+"""The scores of one model's answers, [n], and where several were drawn those of each, [n, k]."""
+
+
+def graded_flips(old: Marks, new: Marks, tolerance: float) -> tuple[Mask, Mask]:
+    """Return where graded scores fall and where they rise, [n] each.
+
+    By more than the tolerance; where several answers were drawn, by more than their own noise too
+    (`comparison/draws.py`).
+
+    Args:
+        old: The old model's scores.
+        new: The new model's.
+        tolerance: Largest change that is no flip.
+    """
+    change = new[0] - old[0]
+    fallen, risen = change < -tolerance - ROUNDING, change > tolerance + ROUNDING
+    if old[1] is None or new[1] is None:
+        return fallen, risen
+    from pytest_muscle.comparison.draws import draw_flips
+
+    worse, better = draw_flips(old[1], new[1])
+    return fallen & worse, risen & better
 
 
 def count(mask: Mask) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_muscle.comparison import intervals, measures
 from pytest_muscle.comparison.alignment import align_mappings, align_sequences, align_tables
+from pytest_muscle.comparison.flips import Flip, list_flips
 from pytest_muscle.comparison.pairs import AnswerPairs, count
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
@@ -18,25 +19,6 @@ from pytest_muscle.predictions.packed import Mask, Positions
 
 if TYPE_CHECKING:
     from pytest_muscle.tasks.example import Example
-
-
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """One example that flipped.
-
-    Attributes:
-        id: The example's id.
-        gold: The gold answer.
-        old_answer: What the old model answered.
-        new_answer: What the new model answered.
-        example: The example, where it is at hand.
-    """
-
-    id: Hashable
-    gold: Any
-    old_answer: Any
-    new_answer: Any
-    example: Example | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +46,7 @@ class FlipReport:
     def __repr__(self) -> str:
         name = f"task={self.task!r}, " if self.task else ""
         start = f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
-        flips = f"negative_flips={count(self.pairs.negative)}"
+        flips = f"negative_flips={count(self.pairs.seen_negative)}"
         if self.pairs.unasked is not None:
             return f"{start}{flips}, unasked={count(self.pairs.unasked)})"
         return (
@@ -105,12 +87,12 @@ class FlipReport:
 
     @property
     def old_accuracy(self) -> float:
-        """Share of examples that the old model answers correctly."""
+        """Share of examples that the old model answers correctly; of graded scores their mean."""
         return measures.old_accuracy(self.pairs)
 
     @property
     def new_accuracy(self) -> float:
-        """Share of examples that the new model answers correctly."""
+        """Share of examples that the new model answers correctly; of graded scores their mean."""
         return measures.new_accuracy(self.pairs)
 
     @property
@@ -166,49 +148,89 @@ class FlipReport:
         """
         return measures.find_measure(name)(self.pairs)
 
-    def negative_flip_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return the exact two-sided (Clopper-Pearson) interval of the negative flip rate.
+    def negative_flip_interval(
+        self, confidence: float = 0.95, method: str = "exact"
+    ) -> tuple[float, float]:
+        """Return the two-sided interval of the negative flip rate.
+
+        Args:
+            confidence: Of the interval.
+            method: "exact" (Clopper-Pearson) or "wilson".
+
+        Raises:
+            ValueError: If `confidence` is not strictly between 0 and 1 or the method is unknown.
+        """
+        return intervals.rate_interval(count(self.pairs.negative), self.n, confidence, method)
+
+    def negative_flip_upper_bound(self, confidence: float = 0.95, method: str = "exact") -> float:
+        """Return the one-sided upper confidence bound of the negative flip rate.
+
+        Args:
+            confidence: Of the bound.
+            method: "exact" (Clopper-Pearson) or "wilson".
+
+        Raises:
+            ValueError: If `confidence` is not strictly between 0 and 1 or the method is unknown.
+        """
+        return intervals.upper_bound(count(self.pairs.negative), self.n, confidence, method)
+
+    def mean_regress_upper_bound(self, confidence: float = 0.95) -> float:
+        """Return the one-sided upper confidence bound of the mean regress, by paired bootstrap.
 
         Raises:
             ValueError: If `confidence` is not strictly between 0 and 1.
         """
-        return intervals.clopper_pearson(count(self.pairs.negative), self.n, confidence)
+        from pytest_muscle.comparison.bootstrap import mean_regress_upper_bound
 
-    def negative_flip_upper_bound(self, confidence: float = 0.95) -> float:
-        """Return the exact one-sided upper confidence bound of the negative flip rate.
+        pairs = self.pairs
+        return mean_regress_upper_bound(
+            pairs.old_scores, pairs.new_scores, confidence, tolerance=pairs.tolerance
+        )
+
+    def accuracy_drop_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the two-sided interval of the accuracy drop.
+
+        Of right and wrong answers by Bonett & Price (2012), of graded scores by paired bootstrap.
 
         Raises:
             ValueError: If `confidence` is not strictly between 0 and 1.
         """
-        return intervals.clopper_pearson_upper(count(self.pairs.negative), self.n, confidence)
+        if not self.pairs.graded:
+            lost, gained = count(self.pairs.negative), count(self.pairs.positive)
+            return intervals.bonett_price(lost, gained, self.n, confidence)
+        from pytest_muscle.comparison.bootstrap import mean_interval
+
+        return mean_interval(self.pairs.old_scores - self.pairs.new_scores, confidence)
 
     def accuracy_drop_upper_bound(self, confidence: float = 0.95) -> float:
-        """Return the one-sided upper confidence bound of the accuracy drop (Bonett & Price 2012).
+        """Return the one-sided upper confidence bound of the accuracy drop.
+
+        Of right and wrong answers by Bonett & Price (2012), of graded scores by paired bootstrap.
 
         Raises:
             ValueError: If `confidence` is not strictly between 0 and 1.
         """
+        if self.pairs.graded:
+            from pytest_muscle.comparison.bootstrap import mean_upper_bound
+
+            return mean_upper_bound(self.pairs.old_scores - self.pairs.new_scores, confidence)
         lost, gained = count(self.pairs.negative), count(self.pairs.positive)
         return intervals.bonett_price_upper(lost, gained, self.n, confidence)
 
     def list_negative_flips(self, limit: int | None = None) -> tuple[Flip, ...]:
-        """Return the negative flips with their answers, in order, the first `limit` of them."""
-        examples: Mapping[Hashable, Example] = {}
-        for table in (self.old, self.given):
+        """Return the negative flips with their answers, the first `limit` of them.
+
+        They are in order; where scores are graded, those that fall deepest come first.
+        """
+        return list_flips(self, limit)
+
+    @property
+    def examples(self) -> Mapping[Hashable, Example]:
+        """The examples by id, where they are at hand, else none of them."""
+        for table in (self.given, self.old):
             if table is not None and table.examples is not None:
-                examples = table.examples
-        pairs = self.pairs
-        positions = np.flatnonzero(pairs.negative)[:limit]
-        return tuple(
-            Flip(
-                id=pairs.ids[position],
-                gold=pairs.gold[position],
-                old_answer=pairs.old_answers[position],
-                new_answer=answer,
-                example=examples.get(pairs.ids[position]),
-            )
-            for position, answer in zip(positions, pairs.new_answers_at(positions), strict=True)
-        )
+                return table.examples
+        return {}
 
     def _ids(self, mask: Mask) -> tuple[Hashable, ...]:
         return tuple(self.pairs.ids[position] for position in np.flatnonzero(mask))

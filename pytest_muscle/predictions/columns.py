@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.packed import (
     Digests,
-    Loglikelihoods,
     Mask,
+    NumberTuples,
+    NumberTuplesBuilder,
     Objects,
     Positions,
     as_column,
 )
 from pytest_muscle.predictions.prediction import Prediction
 
-Packed = TypeVar("Packed", Loglikelihoods, Digests)
+Packed = TypeVar("Packed", NumberTuples, Digests)
 
 BLOCK = 4096
 """Rows that are made at once where somebody goes through all of them."""
@@ -42,6 +44,8 @@ class Columns(Sequence[Prediction]):
         scores: The metric's values, [n].
         loglikelihoods: Of each row's options; none where no row has any.
         digests: Of what was asked; none where no row has one.
+        texts: What was written, as it was written, [n]; none where no row has a text.
+        draws: The metric's value for each draw; none where no row has any.
     """
 
     ids: Objects
@@ -49,8 +53,10 @@ class Columns(Sequence[Prediction]):
     gold: Objects
     correct: Mask
     scores: NDArray[np.float64]
-    loglikelihoods: Loglikelihoods | None = None
+    loglikelihoods: NumberTuples | None = None
     digests: Digests | None = None
+    texts: Objects | None = None
+    draws: NumberTuples | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -102,6 +108,8 @@ class Columns(Sequence[Prediction]):
                 score=row.score,
                 loglikelihoods=row.loglikelihoods,
                 digest=row.digest,
+                text=row.text,
+                draws=row.draws,
             )
         return builder.build()
 
@@ -132,6 +140,33 @@ class Columns(Sequence[Prediction]):
         scores = correct.astype(np.float64)
         return cls(id_column, answer_column, gold_column, correct, scores)
 
+    @classmethod
+    def of_scores(
+        cls, ids: Iterable[Hashable], scores: Iterable[float], *, where: str | None = None
+    ) -> Columns:
+        """Return scores as columns, without answers; one counts as right if it is 1 or more.
+
+        Raises:
+            PredictionsError: If the lists differ in length or a score is not a finite number.
+        """
+        listed, marks = _plain(ids), _plain(scores)
+        if len(listed) != len(marks):
+            raise PredictionsError(
+                f"{len(listed)} ids and {len(marks)} scores",
+                where=where,
+                hint="give one score for each id",
+            )
+        builder = ColumnsBuilder(where=where)
+        for id_, mark in zip(listed, marks, strict=True):
+            if isinstance(mark, float | int) and not math.isfinite(mark):
+                raise PredictionsError(
+                    f"the score of example {id_!r} is {mark}",
+                    where=where,
+                    hint="scores are finite numbers; give 0 to an answer that has none",
+                )
+            builder.add(id_, None, None, correct=mark >= 1, score=mark)
+        return builder.build()
+
     def take(self, order: Positions) -> Columns:
         """Return the rows at some positions, in their order."""
         return Columns(
@@ -142,6 +177,8 @@ class Columns(Sequence[Prediction]):
             self.scores[order],
             _if_any(self.loglikelihoods and self.loglikelihoods.take(order)),
             _if_any(self.digests and self.digests.take(order)),
+            None if self.texts is None else _if_texts(self.texts[order]),
+            _if_any(self.draws and self.draws.take(order)),
         )
 
     def _rows(self, start: int, stop: int) -> Iterator[Prediction]:
@@ -155,6 +192,8 @@ class Columns(Sequence[Prediction]):
             self.scores[block].tolist(),
             self.loglikelihoods.rows(start, stop) if self.loglikelihoods else repeat(None),
             self.digests.rows(start, stop) if self.digests else repeat(None),
+            repeat(None) if self.texts is None else self.texts[block],
+            self.draws.rows(start, stop) if self.draws else repeat(None),
         )
 
     def _same(self, other: Columns) -> bool:
@@ -162,9 +201,11 @@ class Columns(Sequence[Prediction]):
         packed: list[tuple[Any, Any]] = [
             (self.loglikelihoods, other.loglikelihoods),
             (self.digests, other.digests),
+            (self.draws, other.draws),
         ]
         return (
-            all(mine.tolist() == others.tolist() for mine, others in objects)
+            _listed(self.texts) == _listed(other.texts)
+            and all(mine.tolist() == others.tolist() for mine, others in objects)
             and np.array_equal(self.correct, other.correct)
             and np.array_equal(self.scores, other.scores, equal_nan=True)
             and all(
@@ -191,10 +232,10 @@ class ColumnsBuilder:
         self._gold: list[Any] = []
         self._correct = bytearray()
         self._scores = array("d")
-        self._values = array("d")
-        self._ends = array("q", [0])
-        self._known = bytearray()
+        self._loglikelihoods = NumberTuplesBuilder()
+        self._draws = NumberTuplesBuilder()
         self._texts: list[str | None] = []
+        self._unpacked: list[str | None] = []
         self._digests: list[Digests] = []
 
     def add(
@@ -207,6 +248,8 @@ class ColumnsBuilder:
         score: float,
         loglikelihoods: Iterable[float] | None = None,
         digest: str | None = None,
+        text: str | None = None,
+        draws: Iterable[float] | None = None,
     ) -> None:
         """Add a prediction; the arguments are the attributes of `Prediction`.
 
@@ -215,7 +258,8 @@ class ColumnsBuilder:
         """
         try:
             self._scores.append(score)
-            self._values.extend(loglikelihoods or ())
+            self._loglikelihoods.add(loglikelihoods)
+            self._draws.add(draws)
         except TypeError as error:
             raise PredictionsError(
                 f"a score or log-likelihood of example {id_!r} is not a number: {error}",
@@ -226,30 +270,29 @@ class ColumnsBuilder:
         self._answers.append(answer)
         self._gold.append(gold)
         self._correct.append(bool(correct))
-        self._ends.append(len(self._values))
-        self._known.append(loglikelihoods is not None)
-        self._texts.append(digest)
-        if len(self._texts) == BLOCK:
+        self._texts.append(text)
+        self._unpacked.append(digest)
+        if len(self._unpacked) == BLOCK:
             self._pack()
 
     def build(self) -> Columns:
         """Return the columns of all predictions; nothing can be added after."""
         self._pack()
-        values, ends = np.asarray(self._values), np.asarray(self._ends)
-        known = np.asarray(self._known).view(np.bool_)
         return Columns(
             as_column(self._ids),
             as_column(self._answers),
             as_column(self._gold),
             np.asarray(self._correct).view(np.bool_),
             np.asarray(self._scores),
-            _if_any(Loglikelihoods(values, ends, known)),
+            _if_any(self._loglikelihoods.build()),
             _if_any(Digests.join(self._digests)),
+            _if_texts(as_column(self._texts)),
+            _if_any(self._draws.build()),
         )
 
     def _pack(self) -> None:
-        self._digests.append(Digests.of(self._texts))
-        self._texts = []
+        self._digests.append(Digests.of(self._unpacked))
+        self._unpacked = []
 
 
 def check_ids(ids: Sequence[Hashable], *, where: str | None = None) -> None:
@@ -289,6 +332,14 @@ def check_ids(ids: Sequence[Hashable], *, where: str | None = None) -> None:
 def _if_any(packed: Packed | None) -> Packed | None:
     """Return a column if a row has a value in it, so that equal rows are equal columns."""
     return packed if packed is not None and packed.known.any() else None
+
+
+def _if_texts(texts: Objects) -> Objects | None:
+    return None if (texts == None).all() else texts  # noqa: E711
+
+
+def _listed(texts: Objects | None) -> list[str | None] | None:
+    return None if texts is None else texts.tolist()
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:

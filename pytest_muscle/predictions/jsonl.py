@@ -19,8 +19,8 @@ from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
 
-MANIFEST_FORMAT = 2
-"""Of 1, lines had no check."""
+MANIFEST_FORMAT = 3
+"""Of 1, lines had no check; 2 had no texts, no draws and no graded scores."""
 
 UPDATE = "update pytest-muscle"
 """What to do about a table that a newer version wrote."""
@@ -43,7 +43,7 @@ def write_table(
     Args:
         path: The table's file.
         rows: The predictions.
-        about: `task`, `model` and `facts`, for the manifest.
+        about: `task`, `model`, `facts`, `graded` and `tolerance`, for the manifest.
         unasked: Ids of the examples that were not asked; each gets a line that says so.
         beside: What else a row's line says, for its readers.
 
@@ -86,6 +86,8 @@ def _record(row: Prediction) -> dict[str, Any]:
         "score": row.score,
         "loglikelihoods": _numbers(row.loglikelihoods),
         "digest": row.digest,
+        **({} if row.text is None else {"text": row.text}),
+        **({} if row.draws is None else {"draws": list(row.draws)}),
     }
 
 
@@ -128,7 +130,7 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
     """Read what `write_table` wrote, line by line.
 
     Returns:
-        The rows; `task`, `model` and `facts` of the manifest, and `unasked`.
+        The rows; `task`, `model`, `facts`, `graded` and `tolerance` of the manifest, and `unasked`.
 
     Raises:
         PredictionsError: If a file is missing, a line is not a prediction, or the table is not
@@ -157,6 +159,8 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
         "task": manifest.get("task"),
         "model": manifest.get("model"),
         "facts": manifest.get("facts") or {},
+        "graded": manifest.get("graded", False),
+        "tolerance": manifest.get("tolerance", 0.0),
         "unasked": tuple(unasked),
     }
 
@@ -215,7 +219,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     written = manifest.get("format") if isinstance(manifest, dict) else None
     sound = type(written) is int and written > 0  # True is an int to Python
     named = sound and all(isinstance(manifest.get(key), str | None) for key in ("task", "model"))
-    if not named or not isinstance(manifest.get("facts", {}), dict):
+    kinds: dict[str, Any] = {"facts": dict, "graded": bool, "tolerance": int | float}
+    if not named or any(
+        key in manifest and not isinstance(manifest[key], kind) for key, kind in kinds.items()
+    ):
         raise PredictionsError("is not a manifest of predictions", where=str(path))
     if manifest["format"] > MANIFEST_FORMAT:
         raise PredictionsError(
@@ -261,19 +268,16 @@ def _read_row(line: str, where: str) -> Prediction | _Unasked:
         record = json.loads(line)
         if record.get("asked") is False:
             return _Unasked(record["id"])
-        loglikelihoods = record.get("loglikelihoods")
         return Prediction(
             id=record["id"],
             answer=record["answer"],
             gold=record["gold"],
             correct=_expect(record["correct"], bool),
             score=_finite(record["score"]),
-            loglikelihoods=(
-                None
-                if loglikelihoods is None
-                else tuple(float(value) for value in _expect(loglikelihoods, list))
-            ),
+            loglikelihoods=_read_numbers(record.get("loglikelihoods"), float),
             digest=_expect(record.get("digest"), str | None),
+            text=_expect(record.get("text"), str | None),
+            draws=_read_numbers(record.get("draws"), _finite),
         )
     except (
         ValueError,
@@ -294,6 +298,10 @@ def _expect(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"expected {getattr(kind, '__name__', kind)}, found {value!r}")
     return value
+
+
+def _read_numbers(values: Any, read: Callable[[Any], float]) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(read, _expect(values, list)))
 
 
 def _finite(value: Any) -> float:

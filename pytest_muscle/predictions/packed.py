@@ -1,8 +1,9 @@
-"""What a row of predictions has beside its answer, packed: log-likelihoods and digests."""
+"""What a row of predictions has beside its answer, packed: tuples of numbers, digests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ def as_column(values: Sequence[Any]) -> Objects:
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Loglikelihoods:
+class NumberTuples:
     """A tuple of numbers for each of n rows, or none: one flat array, and where each row ends.
 
     Attributes:
@@ -46,21 +47,52 @@ class Loglikelihoods:
             )
         ]
 
-    def take(self, order: Positions) -> Loglikelihoods:
+    def take(self, order: Positions) -> NumberTuples:
         """Return the rows at some positions, in their order."""
         widths = np.diff(self.ends)[order]
         ends = np.concatenate(([0], np.cumsum(widths)))
         shift = np.repeat(self.ends[:-1][order] - ends[:-1], widths)
         values = self.values[shift + np.arange(ends[-1])]
-        return Loglikelihoods(values, ends, self.known[order])
+        return NumberTuples(values, ends, self.known[order])
 
-    def same(self, other: Loglikelihoods) -> bool:
+    def as_table(self) -> NDArray[np.float64] | None:
+        """Return the numbers as [n, k], or none where rows have not all the same k of them."""
+        widths = np.diff(self.ends)
+        if not len(widths) or not self.known.all() or (widths != widths[0]).any():
+            return None
+        return self.values.reshape(len(widths), int(widths[0]))
+
+    def same(self, other: NumberTuples) -> bool:
         """Whether all rows are equal; what is not a number equals itself."""
         return (
             np.array_equal(self.known, other.known)
             and np.array_equal(self.ends, other.ends)
             and np.array_equal(self.values, other.values, equal_nan=True)
         )
+
+
+class NumberTuplesBuilder:
+    """Takes one row's numbers after the other and packs them."""
+
+    def __init__(self) -> None:
+        self._values = array("d")
+        self._ends = array("q", [0])
+        self._known = bytearray()
+
+    def add(self, numbers: Iterable[float] | None) -> None:
+        """Add a row's numbers, or none.
+
+        Raises:
+            TypeError: If one of them is not a number; the row is not added then.
+        """
+        self._values.extend(array("d", numbers or ()))
+        self._ends.append(len(self._values))
+        self._known.append(numbers is not None)
+
+    def build(self) -> NumberTuples:
+        """Return all rows; nothing can be added after."""
+        known = np.asarray(self._known).view(np.bool_)
+        return NumberTuples(np.asarray(self._values), np.asarray(self._ends), known)
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)

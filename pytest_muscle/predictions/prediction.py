@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,12 +25,16 @@ class Prediction:
 
     Attributes:
         id: The example's id.
-        answer: The model's answer; for multiple choice and classification the option's index.
-        gold: The gold answer, in the same form as `answer`.
+        answer: The model's answer: for multiple choice and classification the option's index, of a
+            written text what was extracted from it, none where nothing was.
+        gold: The gold answer, in the same form as `answer`; of several texts a list.
         correct: Whether the answer counts as right.
-        score: The metric's value, in [0, 1]; 1.0 or 0.0 for discrete answers.
+        score: The metric's value, in [0, 1] as ours are; 1.0 or 0.0 for right and wrong answers,
+            the mean over the draws where there are several.
         loglikelihoods: Summed log-likelihood of each option in nats, or none.
         digest: SHA-256 of what was asked, or none where that is not known.
+        text: What the model wrote, or none where it chose an option.
+        draws: The metric's value for each draw, where several were drawn.
     """
 
     id: Hashable
@@ -39,6 +44,8 @@ class Prediction:
     score: float
     loglikelihoods: tuple[float, ...] | None = None
     digest: str | None = None
+    text: str | None = None
+    draws: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Predictions:
     """An ordered table of predictions, one row per example that the model was asked.
 
     Iterating yields `Prediction`. Made by the plugin's fixtures, by `from_lists` from answers of
-    any origin, or by `load`. Rows are stored by column and made when they are asked for.
+    any origin, by `from_scores` from graded ones, or by `load`. Rows are stored by column and made
+    when they are asked for.
 
     Attributes:
         rows: The predictions, in the order of the task's examples.
@@ -56,9 +64,14 @@ class Predictions:
         examples: The examples by id, where they are at hand: failures show their prompts.
         unasked: Ids of the task's other examples, which the model was not asked because the old
             model has them wrong ([run] score = "needed"): none of them can be a negative flip.
+        graded: Whether scores are marks between right and wrong (ROUGE, F1, the share of several
+            draws that is right): flips then are changes of the score.
+        tolerance: Of graded scores: a change of at most this is no flip.
+        slices: Columns of the data that group the examples in reports.
 
     Raises:
-        PredictionsError: If there is no example or an id stands twice.
+        PredictionsError: If there is no example, an id stands twice, or the tolerance is negative
+            or not finite.
     """
 
     rows: Sequence[Prediction] = field(repr=False)
@@ -67,9 +80,19 @@ class Predictions:
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     examples: Mapping[Hashable, Example] | None = field(default=None, repr=False, compare=False)
     unasked: tuple[Hashable, ...] = field(default=(), repr=False)
+    graded: bool = False
+    tolerance: float = 0.0
+    slices: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from pytest_muscle.predictions.columns import Columns, check_ids
+
+        if not 0 <= self.tolerance < math.inf:
+            raise PredictionsError(
+                f"tolerance={self.tolerance!r} is not a size of a change of scores",
+                where=self.task,
+                hint="give a number of at least 0, in the score's own unit",
+            )
 
         if not isinstance(self.rows, Columns):
             object.__setattr__(self, "rows", Columns.of(self.rows, where=self.task))
@@ -94,7 +117,7 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Share of examples answered correctly, a fraction 0-1.
+        """Share of examples answered correctly, a fraction 0-1; of graded scores their mean.
 
         Raises:
             PredictionsError: If it is not known, because the model was not asked all examples.
@@ -106,7 +129,20 @@ class Predictions:
                 where=self.task,
                 hint=SCORE_ALL,
             )
-        return int(self.columns.correct.sum()) / len(self)
+        columns = self.columns
+        return (
+            float(columns.scores.mean()) if self.graded else int(columns.correct.sum()) / len(self)
+        )
+
+    @property
+    def can_flip(self) -> Mask:
+        """Which examples can be negative flips of a newer model, [n].
+
+        Those that are right; where scores are graded and in [0, 1], those that can fall by more
+        than the tolerance.
+        """
+        columns = self.columns
+        return columns.scores > self.tolerance if self.graded else columns.correct
 
     def only(self, kept: Mask) -> Predictions:
         """Return the table with some of its rows.
@@ -143,6 +179,34 @@ class Predictions:
         rows = Columns.of_answers(ids, answers, gold, where=task)
         return cls(rows=rows, task=task, model=model)
 
+    @classmethod
+    def from_scores(
+        cls,
+        ids: Iterable[Hashable],
+        scores: Iterable[float],
+        *,
+        tolerance: float = 0.0,
+        task: str | None = None,
+        model: str | None = None,
+    ) -> Predictions:
+        """Make a table from graded scores of any origin: ROUGE, a judge's marks, a share.
+
+        Args:
+            ids: One id per example, each once.
+            scores: The metric's value for each answer, in the order of `ids`; higher is better.
+            tolerance: A change of at most this is no flip.
+            task: Name of the task.
+            model: What answered, in words.
+
+        Raises:
+            PredictionsError: If the lists differ in length, are empty, an id stands twice, or a
+                score is not a finite number.
+        """
+        from pytest_muscle.predictions.columns import Columns
+
+        rows = Columns.of_scores(ids, scores, where=task)
+        return cls(rows=rows, task=task, model=model, graded=True, tolerance=tolerance)
+
     def save(self, path: str | Path) -> None:
         """Write the table as JSONL to `path` and its manifest to `path` + `.manifest.json`.
 
@@ -155,7 +219,13 @@ class Predictions:
         """
         from pytest_muscle.predictions.jsonl import write_table
 
-        about = {"task": self.task, "model": self.model, "facts": self.facts}
+        about = {
+            "task": self.task,
+            "model": self.model,
+            "graded": self.graded,
+            "tolerance": self.tolerance,
+            "facts": self.facts,
+        }
         write_table(Path(path), self.rows, about, self.unasked)
 
     @classmethod

@@ -1,13 +1,12 @@
-"""Why an assertion failed, and which examples flipped."""
+"""The examples that flipped, as a table or as paragraphs."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_muscle.reports.numbers import decimals_apart, percent, score
+from pytest_muscle.reports.numbers import score
+from pytest_muscle.reports.texts import excerpt, printable, shorten
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import Flip, FlipReport
@@ -16,141 +15,27 @@ PROMPT_WIDTH = 60
 ANSWER_WIDTH = 24
 SENTENCE_WIDTH = 160
 ID_WIDTH = 16
-TOLERANCE = 1e-12
-UNITS = {"rate": " %", "points": " points"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One number held against its limit.
-
-    Attributes:
-        measure: What was measured, in words.
-        value: The point estimate; a fraction 0-1 unless `unit` is "score".
-        limit: The largest value allowed, or the smallest one where `at_least` is set.
-        at_least: Whether `limit` is the smallest value allowed.
-        unit: "rate" (shown in per cent), "points" (of a difference of rates) or "score".
-        note: The counts behind the value, as "97 of 2691".
-        interval: Gives the two-sided 95 % interval, for information; asked on failure only.
-        bound: The one-sided upper confidence bound, which is judged instead of the value.
-        confidence: Of `bound`.
-    """
-
-    measure: str
-    value: float
-    limit: float
-    at_least: bool = False
-    unit: str = "rate"
-    note: str | None = None
-    interval: Callable[[], tuple[float, float]] | None = None
-    bound: float | None = None
-    confidence: float | None = None
-
-    @property
-    def judged(self) -> float:
-        """What is held against the limit: the bound if there is one, else the value."""
-        return self.value if self.bound is None else self.bound
-
-    @property
-    def exceeded(self) -> bool:
-        """Whether the limit is passed by more than the error of floating point numbers."""
-        if self.at_least:
-            return self.judged < self.limit - TOLERANCE
-        return self.judged > self.limit + TOLERANCE
-
-
-def render_failure(
-    report: FlipReport,
-    checks: Sequence[Check],
-    *,
-    before: FlipReport | None = None,
-    flips_shown: int | None = 10,
-) -> str:
-    """Return the text of a failed assertion: a sentence, a table, the flipped examples.
-
-    Args:
-        report: What was judged; its negative flips are shown.
-        checks: Everything that was checked, at least one of them exceeded.
-        before: Old against new, where `report` is old against compat.
-        flips_shown: How many flips to show at most; none shows all of them, with full ids.
-    """
-    newer = "new" if before is None else "compat"
-    task = f"task {report.task!r}: " if report.task else ""
-    sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
-    parts = [f"{task}{sentences}.", _table(report, checks, before)]
-    if report.pairs.unasked is not None:
-        parts.append(
-            f"{len(report.unasked)} of {report.n} examples, which the old model has wrong, were "
-            'not asked ([run] score = "needed").'
-        )
-    return "\n\n".join([*parts, render_flips(report, newer, flips_shown)])
-
-
-def excerpt(text: str, width: int) -> str:
-    """Return the end of a text, where the question is, on one line of at most `width` characters.
-
-    Line breaks are shown as ⏎; control characters are escaped.
-    """
-    line = _printable(text)
-    return line if len(line) <= width else f"…{line[len(line) - width + 1 :]}"
-
-
-def shorten(text: str, width: int) -> str:
-    """Return a text on one line of at most `width` characters, cut in the middle."""
-    line = _printable(text)
-    if len(line) <= width:
-        return line
-    tail = (width - 1) // 2
-    return f"{line[: width - 1 - tail]}…{line[len(line) - tail :]}"
-
-
-def _sentence(check: Check) -> str:
-    decimals = decimals_apart(check.judged, check.limit)
-    value, limit = _value(check, decimals), _number(check, check.limit, decimals)
-    if check.at_least:
-        return f"{check.measure} is {value}, less than the required {limit}"
-    if check.bound is None:
-        return f"{check.measure} is {value}, more than the allowed {limit}"
-    bound, confidence = _number(check, check.bound, decimals), _confidence(check)
-    return (
-        f"{check.measure} is {value} and may be as high as {bound} "
-        f"({confidence} upper bound), more than the allowed {limit}"
-    )
-
-
-def _table(report: FlipReport, checks: Sequence[Check], before: FlipReport | None) -> str:
-    from tabulate import tabulate
-
-    rows = []
-    for check in checks:
-        decimals = decimals_apart(check.judged, check.limit)
-        sign, passed = ("≥", "not reached") if check.at_least else ("≤", "exceeded")
-        limit = f"{sign} {_number(check, check.limit, decimals)}"
-        verdict = passed if check.exceeded else "kept"
-        value, interval = _value(check, decimals), _interval(check, decimals)
-        rows.append([check.measure, value, interval, f"{limit}  {verdict}"])
-    accuracies = [("old", percent(report.old_accuracy)), ("new", _accuracy(report))]
-    if before is not None:
-        accuracies[1:] = [("new", _accuracy(before)), ("compat", _accuracy(report))]
-    names, values = zip(*accuracies, strict=True)
-    rows.append([f"accuracy {' → '.join(names)}", " → ".join(values), "", ""])
-    headers = ["measure", "value", "interval", "limit"]
-    return tabulate(rows, headers=headers, disable_numparse=True)
-
-
-def _accuracy(report: FlipReport) -> str:
-    return percent(report.new_accuracy) if report.pairs.unasked is None else "–"
 
 
 def render_flips(report: FlipReport, newer: str, flips_shown: int | None) -> str:
-    """Return the negative flips as a table or as paragraphs, at most so many."""
-    total = len(report.negative_flips)
+    """Return the negative flips as a table or as paragraphs, at most so many.
+
+    Args:
+        report: The comparison.
+        newer: What is held against the old model: "new" or "compat".
+        flips_shown: Most flips; none shows all, with full ids and all that was written.
+    """
+    total = int(report.pairs.seen_negative.sum())
+    graded = report.pairs.graded
     if not total:
+        if graded:
+            return f"No score falls from the old model to the {newer} one."
         return f"No example is right with the old model and wrong with the {newer} one."
     flips = report.list_negative_flips(flips_shown)
     if not flips:
         return f"{total} negative flips, old → {newer} (-vv shows all)"
-    shown = "" if len(flips) == total else f", the first {len(flips)} of {total}"
+    which = "deepest" if graded else "first"
+    shown = "" if len(flips) == total else f", the {which} {len(flips)} of {total}"
     text = f"negative flips, old → {newer}{shown}:\n{_list(flips, newer, full=flips_shown is None)}"
     left = total - len(flips)
     return f"{text}\n… and {left} more (-vv shows all)" if left else text
@@ -158,71 +43,67 @@ def render_flips(report: FlipReport, newer: str, flips_shown: int | None) -> str
 
 def _list(flips: Sequence[Flip], newer: str, *, full: bool) -> str:
     """Return a table where answers are short, else one paragraph for each flip."""
-    from tabulate import tabulate
-
-    texts = [
+    answers = [
         [_answer(flip, value) for value in (flip.gold, flip.old_answer, flip.new_answer)]
         for flip in flips
     ]
-    prompts = [None if flip.example is None else flip.example.prompt for flip in flips]
-    ids = [_printable(str(flip.id)) if full else shorten(str(flip.id), ID_WIDTH) for flip in flips]
-    names = ["gold", "old", newer]
-    if max(len(text) for answers in texts for text in answers) > ANSWER_WIDTH:
-        width = max(map(len, ["prompt", *names]))
-        paragraphs = []
-        for id_, prompt, answers in zip(ids, prompts, texts, strict=True):
-            fields = {} if prompt is None else {"prompt": excerpt(prompt, PROMPT_WIDTH)}
-            fields |= {n: shorten(a, SENTENCE_WIDTH) for n, a in zip(names, answers, strict=True)}
-            lines = [f"  {name:<{width}}  {text}" for name, text in fields.items()]
-            paragraphs.append("\n".join([id_, *lines]))
-        return "\n".join(paragraphs)
-    headers = ["id", "prompt", *names]
-    rows = [
-        [id_, "" if prompt is None else excerpt(prompt, PROMPT_WIDTH), *answers]
-        for id_, prompt, answers in zip(ids, prompts, texts, strict=True)
-    ]
-    if not any(prompts):
-        headers, rows = [headers[0], *headers[2:]], [[row[0], *row[2:]] for row in rows]
-    return tabulate(rows, headers=headers, disable_numparse=True)
+    long = max(len(text) for texts in answers for text in texts) > ANSWER_WIDTH
+    unsaid = any(
+        answer is None and text for flip in flips for answer, text in _written(flip)
+    )  # the text says why nothing was found in it
+    if long or unsaid or (full and any(flip.new_text for flip in flips)):
+        pairs = zip(flips, answers, strict=True)
+        return "\n".join(_paragraph(flip, texts, newer, full=full) for flip, texts in pairs)
+    return _table(flips, answers, newer, full=full)
+
+
+def _table(flips: Sequence[Flip], answers: Sequence[list[str]], newer: str, *, full: bool) -> str:
+    from tabulate import tabulate
+
+    columns = {"id": [_id(flip, full=full) for flip in flips]}
+    prompts = ["" if flip.example is None else _prompt(flip) for flip in flips]
+    if any(prompts):
+        columns["prompt"] = prompts
+    if any(flip.gold is not None for flip in flips):
+        columns["gold"] = [texts[0] for texts in answers]
+    for name, number in (("old", 1), (newer, 2)):
+        if any(flip.new_answer is not None for flip in flips):
+            columns[name] = [texts[number] for texts in answers]
+        scores = [(flip.old_score, flip.new_score)[number - 1] for flip in flips]
+        if None not in scores:
+            columns[f"{name} score"] = ["" if mark is None else score(mark) for mark in scores]
+    return tabulate(columns, headers="keys", disable_numparse=True)
+
+
+def _paragraph(flip: Flip, texts: Sequence[str], newer: str, *, full: bool) -> str:
+    fields = {} if flip.example is None else {"prompt": _prompt(flip)}
+    scores = [None, flip.old_score, flip.new_score]
+    for name, text, mark in zip(("gold", "old", newer), texts, scores, strict=True):
+        shown = printable(text) if full else shorten(text, SENTENCE_WIDTH)
+        fields[name] = shown if mark is None else f"{score(mark)}  {shown}"
+    for name, (answer, written) in zip(("old", newer), _written(flip), strict=True):
+        if written and written != answer and (full or answer is None):
+            text = printable(written) if full else shorten(written, SENTENCE_WIDTH)
+            fields[f"{name} wrote"] = text
+    width = max(map(len, [*fields, newer]))
+    lines = [f"  {name:<{width}}  {text}" for name, text in fields.items()]
+    return "\n".join([_id(flip, full=full), *lines])
+
+
+def _written(flip: Flip) -> tuple[tuple[Any, str | None], tuple[Any, str | None]]:
+    return (flip.old_answer, flip.old_text), (flip.new_answer, flip.new_text)
+
+
+def _id(flip: Flip, *, full: bool) -> str:
+    return printable(str(flip.id)) if full else shorten(str(flip.id), ID_WIDTH)
+
+
+def _prompt(flip: Flip) -> str:
+    assert flip.example is not None
+    return excerpt(flip.example.prompt, PROMPT_WIDTH)
 
 
 def _answer(flip: Flip, answer: Any) -> str:
     """Return an answer in words; where no example knows them, as Python writes it."""
     text = repr(answer) if flip.example is None else flip.example.answer_text(answer).strip()
-    return _printable(text)
-
-
-def _number(check: Check, value: float, decimals: int) -> str:
-    return score(value) if check.unit == "score" else percent(value, decimals, UNITS[check.unit])
-
-
-def _value(check: Check, decimals: int) -> str:
-    note = "" if check.note is None else f" ({check.note})"
-    return _number(check, check.value, decimals) + note
-
-
-def _confidence(check: Check) -> str:
-    return "" if check.confidence is None else f"{100 * check.confidence:g} %"
-
-
-def _interval(check: Check, decimals: int) -> str:
-    if check.bound is not None:
-        return f"≤ {_number(check, check.bound, decimals)} ({_confidence(check)} upper bound)"
-    if check.interval is not None:
-        low, high = check.interval()
-        return f"{percent(low, decimals, '')} to {percent(high, decimals)} (95 %)"
-    return ""
-
-
-def _printable(text: str) -> str:
-    return "".join(map(_printable_character, text.strip().replace("\r\n", "\n")))
-
-
-def _printable_character(character: str) -> str:
-    if character == "\n":
-        return "⏎"
-    if character == "\t" or unicodedata.category(character) == "Zs":
-        return " "
-    if character.isprintable() or character in "\u200c\u200d":  # joiners are part of words
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return printable(text)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_muscle.reports.flips import shorten
 from pytest_muscle.reports.numbers import percent
+from pytest_muscle.reports.texts import shorten
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport

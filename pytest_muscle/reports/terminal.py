@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from pytest_muscle.reports.flips import shorten
 from pytest_muscle.reports.numbers import percent
 from pytest_muscle.reports.slices import SliceSummary
+from pytest_muscle.reports.texts import shorten
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport

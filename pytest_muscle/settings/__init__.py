@@ -11,9 +11,9 @@ from pytest_muscle.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pytest_muscle.settings.file import read_settings
+    from pytest_muscle.settings.gate_keys import GateSettings, NoiseSettings
     from pytest_muscle.settings.keys import (
         CompatSettings,
-        GateSettings,
         ModelSettings,
         RecipeSettings,
         RunSettings,
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CompatSettings": "keys",
-    "GateSettings": "keys",
+    "GateSettings": "gate_keys",
     "ModelSettings": "keys",
+    "NoiseSettings": "gate_keys",
     "RecipeSettings": "keys",
     "RunSettings": "keys",
     "Settings": "keys",
@@ -38,6 +39,7 @@ __all__ = [
     "CompatSettings",
     "GateSettings",
     "ModelSettings",
+    "NoiseSettings",
     "RecipeSettings",
     "RunSettings",
     "Settings",

@@ -12,9 +12,9 @@ from typing import Any
 from pytest_muscle.errors import ConfigurationError, nearest
 from pytest_muscle.limits import LimitError, read_document
 from pytest_muscle.settings.flags import Flags
+from pytest_muscle.settings.gate_keys import GateSettings, NoiseSettings
 from pytest_muscle.settings.keys import (
     CompatSettings,
-    GateSettings,
     ModelSettings,
     RecipeSettings,
     RunSettings,
@@ -22,12 +22,13 @@ from pytest_muscle.settings.keys import (
     TaskSettings,
     TrainingSettings,
 )
+from pytest_muscle.settings.limits import check_gate, with_families
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
 
-TABLES = ("old", "new", "tasks", "gate", "adapter", "compat", "run")
+TABLES = ("old", "new", "tasks", "gate", "noise", "adapter", "compat", "run")
 
 
 def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -> Settings:  # noqa: B008
@@ -58,14 +59,17 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         path=path.resolve(),
         old=_model(raw, "old", file),
         new=_model(raw, "new", file),
-        gate=read_table(GateSettings, gate, file=file, key="gate"),
+        gate=_gate(gate, file),
+        noise=read_table(NoiseSettings, _table(raw, "noise", file), file=file, key="noise"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
         compat=_compat(adapter, _table(raw, "compat", file), file),
         run=read_table(RunSettings, run, file=file, key="run"),
-        tasks={
-            name: _task(name, table, gate, file)
-            for name, table in _table(raw, "tasks", file).items()
-        },
+        tasks=with_families(
+            {
+                name: _task(name, table, gate, file)
+                for name, table in _table(raw, "tasks", file).items()
+            }
+        ),
         limit=None if flags.limit is None else min(flags.limit, sys.maxsize),
         train=not flags.no_train,
         accept_changes=flags.accept_changes,
@@ -156,10 +160,16 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
         )
     own = _table(table, "gate", file, parent=key)
     rest = {inner: value for inner, value in table.items() if inner != "gate"}
-    return replace(
-        read_table(TaskSettings, rest, file=file, key=key),
-        gate=read_table(GateSettings, {**gate, **own}, file=file, key=f"{key}.gate"),
-    )
+    limits = read_table(GateSettings, {**gate, **own}, file=file, key=f"{key}.gate")
+    task = replace(read_table(TaskSettings, rest, file=file, key=key), gate=limits)
+    check_gate(limits, f"{file}: {key}.gate", task)
+    return task
+
+
+def _gate(table: Mapping[str, Any], file: str) -> GateSettings:
+    gate = read_table(GateSettings, table, file=file, key="gate")
+    check_gate(gate, f"{file}: gate")
+    return gate
 
 
 def _usable_as_name(name: str) -> bool:

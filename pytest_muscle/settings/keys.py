@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from pytest_muscle.settings.field import key as _key
+from pytest_muscle.settings.gate_keys import GateSettings, NoiseSettings
 from pytest_muscle.settings.paths import local_path
 
 Kind = Literal["multiple_choice", "classification"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Score = Literal["all", "needed"]
-
-
-def _key(help_: str, default: Any = None, **limits: Any) -> Any:
-    """Make a dataclass field for one TOML key.
-
-    Args:
-        help_: What the key means; README's table shows it.
-        default: The default value.
-        limits: `minimum`, `maximum`, `above`, `below` for numbers; `filled` for a text or list
-            that must not be empty.
-    """
-    metadata = {"help": help_, **limits}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +43,6 @@ class ModelSettings:
     )
     trust_remote_code: bool = _key("Run Python code that comes with the model", False)
     flag: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateSettings:
-    """`[gate]` and `[tasks.NAME.gate]`: the limits that `assert_gate` judges by."""
-
-    max_nfr: float | None = _key("Largest negative flip rate, 0-1", minimum=0, maximum=1)
-    confidence: float | None = _key(
-        "Judge the one-sided upper confidence bound, not the point estimate", above=0, below=1
-    )
-    max_accuracy_drop: float | None = _key(
-        "Largest loss of accuracy, 0-1; negative asks for a gain", minimum=-1, maximum=1
-    )
-    max_inconsistency: float | None = _key("Largest inconsistency rate, 0-1", minimum=0, maximum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +174,9 @@ class Settings:
     tasks: Mapping[str, TaskSettings] = _key("The tasks by name", {})
     gate: GateSettings = field(
         default_factory=GateSettings, metadata={"help": "Limits for every task"}
+    )
+    noise: NoiseSettings = field(
+        default_factory=NoiseSettings, metadata={"help": "How the noise floor is measured"}
     )
     adapter: RecipeSettings = field(
         default_factory=RecipeSettings, metadata={"help": "How task adapters are trained"}

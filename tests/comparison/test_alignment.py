@@ -11,7 +11,7 @@ from pytest_muscle.comparison import compare
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Prediction, Predictions
 from pytest_muscle.predictions.columns import Columns
-from pytest_muscle.predictions.packed import Digests, Loglikelihoods, as_column
+from pytest_muscle.predictions.packed import Digests, NumberTuples, as_column
 
 
 def table(
@@ -201,7 +201,7 @@ def a_million() -> tuple[Predictions, Predictions, Predictions]:
             gold,
             correct,
             correct.astype(np.float64),
-            Loglikelihoods(drawn.random(4 * n), np.arange(0, 4 * n + 1, 4), known),
+            NumberTuples(drawn.random(4 * n), np.arange(0, 4 * n + 1, 4), known),
             Digests(known, digests[order]),
         )
         return Predictions(columns)

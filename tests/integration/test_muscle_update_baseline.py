@@ -249,12 +249,12 @@ def test_a_damaged_baseline_is_found_and_named(recorded, damage, message):
 
 def test_a_baseline_of_a_newer_version_is_refused(recorded):
     path = Path(f"{baseline(recorded)}.manifest.json")
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 4'))
 
     result = recorded.runpytest_subprocess()
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*has format 3; this version reads up to 2", "*update pytest-*"])
+    result.stdout.fnmatch_lines(["*has format 4; this version reads up to 3", "*update pytest-*"])
 
 
 def test_the_new_model_s_answers_are_accepted_after_a_release(recorded):

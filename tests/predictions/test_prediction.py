@@ -361,7 +361,7 @@ def test_a_line_that_is_no_prediction_is_named(saved, line):
         (b'{"format": 0}', "is not a manifest of predictions"),
         (b'{"format": 1, "facts": [1]}', "is not a manifest of predictions"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b'{"format": 3}', "has format 3; this version reads up to 2\n  update pytest-muscle"),
+        (b'{"format": 4}', "has format 4; this version reads up to 3\n  update pytest-muscle"),
     ],
 )
 def test_a_manifest_that_is_none_is_named(saved, content, expected):

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from pytest_muscle.checks import Check
 from pytest_muscle.comparison import compare
 from pytest_muscle.predictions import Predictions
-from pytest_muscle.reports.flips import Check, excerpt, render_failure, shorten
+from pytest_muscle.reports.failure import render_failure
+from pytest_muscle.reports.texts import excerpt, shorten
 from pytest_muscle.tasks.example import Example
 
 
