@@ -41,7 +41,7 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
     if not ((given >= 0) & (given <= 1)).all():
         raise ValueError("a p-value is not between 0 and 1")
     name = ADJUSTMENTS[method]
-    if name is None or not given.size:
+    if name is None or given.size < 2:
         return given
     from statsmodels.stats.multitest import multipletests
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +12,14 @@ from scipy import stats
 from pytest_muscle.comparison.families import adjust, family_confidence
 from pytest_muscle.comparison.intervals import clopper_pearson_upper
 from pytest_muscle.errors import ComparisonError
+
+
+@pytest.fixture(autouse=True)
+def _garbage_left_alone() -> Iterator[None]:
+    """Let statsmodels, which collects garbage at each call, look at few objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
