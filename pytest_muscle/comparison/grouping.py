@@ -76,13 +76,12 @@ def group_values(rows: Sequence[Mapping[str, Any]], column: str) -> Grouping:
     values = [row.get(column, _Missing) for row in rows]
     numbers = _read_numbers(values)
     if numbers is None:
-        texts = [_name(value) for value in values]
-        grouping = _number(column, texts)
+        grouping = _number(column, _names(values))
         return _mark_ids(grouping, len(grouping.names))
     known = np.isfinite(numbers)
     different = np.unique(numbers[known])
     if len(different) <= FEW:
-        return _number(column, [_name(value) for value in values])
+        return _number(column, _names(values))
     edges = np.unique(
         np.quantile(numbers[known], np.arange(1, RANGES) / RANGES, method="inverted_cdf")
     )
@@ -109,6 +108,11 @@ class _Missing:
 def _read_numbers(values: Sequence[Any]) -> Floats | None:
     """Return a column's numbers, NaN for what is no value; none if some value is no number."""
     numbers = np.full(len(values), math.nan)
+    if set(map(type, values)) <= {int, float}:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            return None
     for position, value in enumerate(values):
         if value is None or value is _Missing or value == "":
             continue
@@ -119,6 +123,21 @@ def _read_numbers(values: Sequence[Any]) -> Floats | None:
         except (ValueError, OverflowError):
             return None
     return numbers
+
+
+def _names(values: Sequence[Any]) -> list[str]:
+    """Return the name of each value; equal ones of one type are named once."""
+    known: dict[Any, str] = {}
+    names = []
+    for value in values:
+        if isinstance(value, str | int | float):
+            key = (type(value), value)  # True equals 1, and "True" is not "1"
+            if key not in known:
+                known[key] = _name(value)
+            names.append(known[key])
+        else:
+            names.append(_name(value))
+    return names
 
 
 def _name(value: Any) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,14 +9,6 @@ from scipy import stats
 from pytest_muscle.comparison.families import adjust, family_confidence
 from pytest_muscle.comparison.intervals import clopper_pearson_upper
 from pytest_muscle.errors import ComparisonError
-
-
-@pytest.fixture(autouse=True)
-def _garbage_left_alone() -> Iterator[None]:
-    """Let statsmodels, which collects garbage at each call, look at few objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
@@ -40,6 +29,7 @@ def test_none_leaves_p_values_as_they_are():
         assert adjust([0.3], method) == pytest.approx([0.3])
 
 
+@pytest.mark.usefixtures("garbage_left_alone")
 def test_holm_keeps_false_findings_at_the_level_where_some_are_true():
     random = np.random.default_rng(2)
     false = 0

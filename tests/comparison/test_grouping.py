@@ -25,6 +25,8 @@ def test_texts_are_groups_as_they_are():
 def test_few_numbers_and_truth_values_are_groups_as_they_are():
     assert _group([1, 2, 1, 2.5]).names == ("1", "2", "2.5")
     assert _group([True, False, True]).names == ("True", "False")
+    assert _group([1, True, "1", "x"]).values == ["1", "True", "1", "x"]
+    assert _group([10**400, 1]).names == (f"1{'0' * 400}", "1")
     assert _group([np.int64(3), np.float32(0.5)]).names == ("3", "0.5")
 
 
