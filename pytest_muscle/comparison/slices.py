@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from pytest_muscle.comparison.intervals import clopper_pearson
+from pytest_muscle.comparison.families import adjust
+from pytest_muscle.comparison.intervals import clopper_pearson, clopper_pearson_upper
 from pytest_muscle.comparison.report import FlipReport
 from pytest_muscle.errors import ComparisonError
+
+Interval: TypeAlias = Callable[[int, int, float], tuple[float, float]]
+"""(flips, n, two-sided confidence) -> interval."""
+
+UpperBound: TypeAlias = Callable[[int, int, float], float]
+"""(flips, n, one-sided confidence) -> upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +30,19 @@ class SliceFlips:
         value: What the group's examples share.
         n: Number of its examples.
         negative_flips: How many of them flipped from right to wrong.
-        interval: Exact two-sided 95 % interval of their share, fractions 0-1.
+        interval: Two-sided interval of their share, fractions 0-1.
+        p_value: How probable so many of all flips, or more, are among them by chance.
+        adjusted_p: The same in view of all slices of the family.
+        column: What the examples were grouped by.
     """
 
     value: str
     n: int
     negative_flips: int
     interval: tuple[float, float]
+    p_value: float = math.nan
+    adjusted_p: float = math.nan
+    column: str | None = None
 
     @property
     def negative_flip_rate(self) -> float:
@@ -35,16 +51,28 @@ class SliceFlips:
 
 
 def slice_flips(
-    report: FlipReport, values: Mapping[Hashable, str] | Iterable[str]
+    report: FlipReport,
+    values: Mapping[Hashable, str] | Iterable[str],
+    *,
+    column: str | None = None,
+    interval: Interval = clopper_pearson,
+    confidence: float = 0.95,
+    adjustment: str = "holm",
 ) -> list[SliceFlips]:
     """Return the negative flips of each group, the highest rate first, equals by name.
 
     Args:
         report: The comparison of all examples.
         values: The group of each example: by id, or one after the other in the report's order.
+        column: What the values are of.
+        interval: How intervals are computed.
+        confidence: Of the intervals, two-sided.
+        adjustment: How the p-values of these slices are adjusted, a name in `ADJUSTMENTS`. Slices
+            of several columns that are read together are one family: see `adjust_slices`.
 
     Raises:
-        ComparisonError: If an example has no group.
+        ComparisonError: If an example has no group, or there is no such adjustment.
+        ValueError: If `confidence` is not strictly between 0 and 1.
     """
     in_order = _by_id(report, values) if isinstance(values, Mapping) else values
     numbers: dict[str, int] = {}
@@ -53,13 +81,110 @@ def slice_flips(
         raise ComparisonError(
             f"{report.n} examples and {len(groups)} values to slice by", where=report.task
         )
-    sizes = np.bincount(groups).tolist()
-    flips = np.bincount(groups[report.pairs.negative], minlength=len(sizes)).tolist()
+    sizes = np.bincount(groups)
+    flips = np.bincount(groups[report.pairs.negative], minlength=len(sizes))
+    p_values = concentration_p(flips, sizes, int(flips.sum()), report.n)
     slices = [
-        SliceFlips(value, n, flipped, clopper_pearson(flipped, n, 0.95))
-        for value, n, flipped in zip(numbers, sizes, flips, strict=True)
+        SliceFlips(value, n, flipped, interval(flipped, n, confidence), p_value, adjusted_p, column)
+        for value, n, flipped, p_value, adjusted_p in zip(
+            numbers,
+            sizes.tolist(),
+            flips.tolist(),
+            p_values.tolist(),
+            adjust(p_values, adjustment).tolist(),
+            strict=True,
+        )
     ]
     return sorted(slices, key=lambda group: (-group.negative_flip_rate, group.value))
+
+
+def concentration_p(
+    flips: ArrayLike, sizes: ArrayLike, all_flips: int, n: int
+) -> NDArray[np.float64]:
+    """Return one-sided p-values of slices: do their examples flip more often than all others?
+
+    Fisher's exact test: the probability of so many flips or more in a slice, had all flips been
+    dealt to all examples at random.
+
+    Args:
+        flips: Negative flips in each slice, [m].
+        sizes: Examples in each slice, [m].
+        all_flips: Negative flips among all examples.
+        n: Number of all examples.
+    """
+    from scipy.stats import hypergeom
+
+    counts = np.stack([np.asarray(flips, np.int64), np.asarray(sizes, np.int64)])
+    unlike, where = np.unique(counts, axis=1, return_inverse=True)  # small slices are much alike
+    found = np.asarray(hypergeom.sf(unlike[0] - 1, n, all_flips, unlike[1]), np.float64)
+    return np.clip(found, 0.0, 1.0)[where.reshape(-1)]
+
+
+def adjust_slices(slices: Iterable[SliceFlips], method: str = "holm") -> list[SliceFlips]:
+    """Return slices in their order, their p-values adjusted as one family.
+
+    Args:
+        slices: All that are looked at together, of one column or several.
+        method: A name in `ADJUSTMENTS`.
+
+    Raises:
+        ComparisonError: If there is no such method.
+    """
+    family = list(slices)
+    adjusted = adjust([group.p_value for group in family], method).tolist()
+    return [
+        replace(group, adjusted_p=adjusted_p)
+        for group, adjusted_p in zip(family, adjusted, strict=True)
+    ]
+
+
+def judge_slices(
+    slices: Iterable[SliceFlips],
+    max_rate: float,
+    confidence: float | None = None,
+    *,
+    fewest: int = 1,
+    upper_bound: UpperBound = clopper_pearson_upper,
+) -> list[SliceFlips]:
+    """Return the slices that exceed a limit, in their order.
+
+    Args:
+        slices: The slices, of any columns.
+        max_rate: Largest negative flip rate allowed in each, a fraction 0-1.
+        confidence: Judge the one-sided upper bound at this confidence instead of the rate. Small
+            slices exceed most limits then: at 95 %, one without a flip needs 59 examples to
+            keep 5 %. For all slices to hold at once, give `family_confidence`.
+        fewest: Slices of fewer examples are not judged.
+        upper_bound: How the bound is computed.
+
+    Raises:
+        ValueError: If `confidence` is not strictly between 0 and 1.
+    """
+    return [
+        group
+        for group in slices
+        if group.n >= fewest
+        and (
+            group.negative_flip_rate
+            if confidence is None
+            else upper_bound(group.negative_flips, group.n, confidence)
+        )
+        > max_rate
+    ]
+
+
+def worst_slices(
+    slices: Iterable[SliceFlips], level: float = 0.05, most: int = 3
+) -> list[SliceFlips]:
+    """Return the slices whose examples flip more often than others by more than chance.
+
+    Args:
+        slices: The slices, with adjusted p-values.
+        level: Largest adjusted p-value.
+        most: Return at most so many, the highest rates.
+    """
+    found = [group for group in slices if group.adjusted_p <= level]
+    return sorted(found, key=lambda group: (-group.negative_flip_rate, group.value))[:most]
 
 
 def _by_id(report: FlipReport, values: Mapping[Hashable, str]) -> Iterator[str]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from pytest_muscle import FlipReport, Predictions, compare
-from pytest_muscle.comparison import slice_flips
+from pytest_muscle.comparison.slices import (
+    SliceFlips,
+    adjust_slices,
+    judge_slices,
+    slice_flips,
+    worst_slices,
+)
 from pytest_muscle.errors import ComparisonError
 
 
@@ -55,3 +62,87 @@ def test_intervals_are_clopper_pearson():
 def test_an_example_without_a_group_is_an_error():
     with pytest.raises(ComparisonError, match="'f' has no value to slice by"):
         slice_flips(_report(), dict.fromkeys("abcde", "x"))
+
+
+def _many(n: int, rate: float, seed: int) -> tuple[FlipReport, np.ndarray]:
+    random = np.random.default_rng(seed)
+    new = np.where(random.random(n) < rate, 0, 1)
+    return compare([1] * n, new, gold=[1] * n), random.integers(0, 40, n)
+
+
+def test_p_values_are_those_of_fisher_s_exact_test():
+    report, groups = _many(2_000, 0.03, seed=1)
+    flipped = report.pairs.negative
+    for found in slice_flips(report, map(str, groups)):
+        inside = groups == int(found.value)
+        table = [
+            [(flipped & inside).sum(), (~flipped & inside).sum()],
+            [(flipped & ~inside).sum(), (~flipped & ~inside).sum()],
+        ]
+        expected = stats.fisher_exact(table, alternative="greater").pvalue
+        assert found.p_value == pytest.approx(expected, rel=1e-9)
+
+
+def test_p_values_of_a_small_case_by_hand():
+    # 3 flips in 6 examples, y has 2 of 2: C(4, 1) / C(6, 3) = 1 / 5, of 3 slices 3 / 5.
+    groups = dict(zip("abcdef", ["x", "x", "y", "y", "z", "x"], strict=True))
+    found = slice_flips(_report(), groups)
+    assert found[0].p_value == pytest.approx(1 / 5)
+    assert found[0].adjusted_p == pytest.approx(3 / 5)
+    assert found[2].p_value == pytest.approx(1)  # z has no flip: any number is as many
+
+
+def test_slices_of_several_columns_are_one_family():
+    groups = dict(zip("abcdef", ["x", "x", "y", "y", "z", "x"], strict=True))
+    first = slice_flips(_report(), groups, column="first", adjustment="none")
+    second = slice_flips(_report(), groups, column="second", adjustment="none")
+    assert first[0].adjusted_p == first[0].p_value
+    family = adjust_slices([*first, *second])
+    assert [group.column for group in family] == ["first"] * 3 + ["second"] * 3
+    assert family[0].adjusted_p == family[3].adjusted_p == pytest.approx(1)
+    assert [group.p_value for group in family[:3]] == [group.p_value for group in first]
+
+
+def test_intervals_may_be_computed_otherwise():
+    groups = dict.fromkeys("abcdef", "all")
+    (group,) = slice_flips(
+        _report(),
+        groups,
+        confidence=0.9,
+        interval=lambda flips, n, confidence: (flips / n, confidence),
+    )
+    assert group.interval == (0.5, 0.9)
+
+
+def test_slices_are_judged_by_their_rate_or_its_upper_bound():
+    slices = [
+        SliceFlips("few", 58, 0, (0, 0)),
+        SliceFlips("enough", 59, 0, (0, 0)),
+        SliceFlips("many", 100, 10, (0, 0)),
+    ]
+    # 0.95 ** 59 is the first power of 0.95 below 5 %.
+    assert [group.value for group in judge_slices(slices, 0.05)] == ["many"]
+    assert [group.value for group in judge_slices(slices, 0.05, 0.95)] == ["few", "many"]
+    assert [group.value for group in judge_slices(slices, 0.05, 0.95, fewest=59)] == ["many"]
+    assert judge_slices(slices, 0.1) == []
+    assert judge_slices(slices, 0.1, 0.95, upper_bound=lambda *_: 0.0) == []
+
+
+def test_the_worst_slices_are_those_beyond_chance_with_the_highest_rates():
+    slices = [
+        SliceFlips("small", 2, 2, (0, 1), adjusted_p=0.2),
+        SliceFlips("large", 100, 20, (0, 1), adjusted_p=0.001),
+        SliceFlips("worse", 50, 20, (0, 1), adjusted_p=0.01),
+        SliceFlips("not tested", 50, 20, (0, 1)),
+    ]
+    assert [group.value for group in worst_slices(slices)] == ["worse", "large"]
+    assert [group.value for group in worst_slices(slices, most=1)] == ["worse"]
+    assert [group.value for group in worst_slices(slices, level=0.005)] == ["large"]
+
+
+def test_thousands_of_slices_of_100_000_examples():
+    report, _ = _many(100_000, 0.02, seed=4)
+    groups = np.random.default_rng(5).integers(0, 3_000, report.n).astype(str)
+    found = slice_flips(report, groups.tolist())
+    assert sum(group.n for group in found) == 100_000
+    assert worst_slices(found) == []
