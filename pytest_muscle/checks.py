@@ -152,10 +152,11 @@ def check_slices(
         ComparisonError: If there are no slices, or the rates are not known.
     """
     from pytest_muscle.comparison.intervals import rate_interval, upper_bound
+    from pytest_muscle.comparison.slices import report_slices
 
     checks = [
         Check(
-            measure=f"negative flip rate of {column} = {group.value}",
+            measure=f"negative flip rate of {group.column} = {group.value}",
             value=group.negative_flip_rate,
             limit=limit,
             note=f"{group.negative_flips} of {group.n}",
@@ -169,8 +170,7 @@ def check_slices(
             ),
             confidence=confidence,
         )
-        for column, groups in report.slices.items()
-        for group in groups
+        for group in report_slices(report)
     ]
     if not checks:
         raise ComparisonError(

@@ -152,7 +152,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one table of the tasks under test, with -v one of each task's slices too."""
+    """Print one table of the tasks under test, and where flips concentrate; all slices with -v."""
     session = session_of(terminalreporter.config)
     if session.recorded:
         terminalreporter.section("baselines")
@@ -160,13 +160,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     summaries = session.summaries()
     if not summaries:
         return
-    from pytest_muscle.reports.slices import render_slices
+    from pytest_muscle.reports.slices import describe_worst, render_slices
     from pytest_muscle.reports.terminal import render_summary
 
     terminalreporter.section("model update")
     terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
+    verbose = terminalreporter.config.get_verbosity() > 0
     for summary in summaries:
-        if summary.slices:
+        if not verbose:
+            for line in describe_worst(summary.slices):
+                terminalreporter.write_line(f"{summary.task}: {line}")
+        elif summary.slices:
             table = render_slices(summary.task, summary.slices, summary.compat_slices)
             terminalreporter.write_line(f"\n{table}")
 

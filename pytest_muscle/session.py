@@ -218,11 +218,7 @@ class MuscleSession:
 
         update = self.update
         reports = {side: update.flip_report(name, side) for side in sides}
-        slices = (
-            {side: summarise_slices(update.tasks[name], report) for side, report in reports.items()}
-            if self._config.get_verbosity() > 0
-            else {}
-        )
+        slices = {side: summarise_slices(report) for side, report in reports.items()}
         return replace(
             summarise(name, reports.get("new"), reports.get("compat")),
             slices=slices.get("new", ()),

@@ -200,7 +200,7 @@ class ModelUpdate:
             check_model(table, self._models.base_facts("old"), where, adapter=adapter)
         if differences:
             warnings.warn(describe_gap(differences, table, where), BaselineWarning, stacklevel=2)
-        return replace(table, examples=task.eval_by_id)
+        return _with_task(table, task)
 
     def _read_baseline(self, task: Task) -> tuple[Predictions, Differences]:
         accept = self.settings.accept_changes
@@ -242,12 +242,8 @@ class ModelUpdate:
                 if key is None
                 else self._answer_once(key, side, question)
             )
-        return replace(
-            table,
-            task=task.name,
-            model=self._models.task_model_spec(side, task).describe(),
-            examples=task.eval_by_id,
-        )
+        model = self._models.task_model_spec(side, task).describe()
+        return _with_task(replace(table, model=model), task)
 
     def _prediction_key(self, side: Side, question: Question) -> PredictionKey | None:
         from pytest_muscle.predictions.keys import prediction_key
@@ -283,3 +279,14 @@ class ModelUpdate:
         model = self._models.task_model(side, task)
         description = f"{task.name}: {side} model answers"
         return answer(model, question, facts, description=description, journal=journal)
+
+
+def _with_task(table: Predictions, task: Task) -> Predictions:
+    """Return a table with what its task says of it today, however old it is."""
+    return replace(
+        table,
+        task=task.name,
+        examples=task.eval_by_id,
+        tolerance=task.tolerance,
+        slices=task.settings.slices,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from numbers import Real
 from statistics import NormalDist
 from typing import Any, TypeAlias

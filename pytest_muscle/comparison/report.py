@@ -225,6 +225,13 @@ class FlipReport:
         return list_flips(self, limit)
 
     @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Columns of the data that the tables' examples are grouped by."""
+        return next(
+            (table.slices for table in (self.given, self.old) if table and table.slices), ()
+        )
+
+    @property
     def examples(self) -> Mapping[Hashable, Example]:
         """The examples by id, where they are at hand, else none of them."""
         for table in (self.given, self.old):

@@ -98,6 +98,30 @@ def slice_flips(
     return sorted(slices, key=lambda group: (-group.negative_flip_rate, group.value))
 
 
+def report_slices(
+    report: FlipReport, *, interval: Interval = clopper_pearson, adjustment: str = "none"
+) -> list[SliceFlips]:
+    """Return the slices of a comparison by the columns that its tables name, column by column.
+
+    All of them are one family for the adjustment. There are none where no column is named or the
+    examples are not at hand.
+
+    Args:
+        report: The comparison.
+        interval: How intervals are computed.
+        adjustment: How p-values are adjusted, a name in `ADJUSTMENTS`.
+
+    Raises:
+        ComparisonError: If the negative flips are not known, or there is no such adjustment.
+    """
+    examples = report.examples
+    slices: list[SliceFlips] = []
+    for column in report.slice_columns if examples else ():
+        values = (str(examples[id_].fields[column]) for id_ in report.pairs.ids)
+        slices += slice_flips(report, values, column=column, interval=interval, adjustment="none")
+    return adjust_slices(slices, adjustment)
+
+
 def concentration_p(
     flips: ArrayLike, sizes: ArrayLike, all_flips: int, n: int
 ) -> NDArray[np.float64]:

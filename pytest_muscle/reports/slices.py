@@ -11,10 +11,11 @@ from pytest_muscle.reports.texts import shorten
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
-    from pytest_muscle.tasks import Task
 
 MOST_SLICES = 20
 LONGEST_VALUE = 30
+SURE = 0.05
+"""Largest adjusted p-value of a slice that is said to flip more than others."""
 
 
 class SliceSummary(NamedTuple):
@@ -27,6 +28,7 @@ class SliceSummary(NamedTuple):
         nfr: Negative flip rate.
         low: Lower end of its exact two-sided 95 % interval.
         high: Upper end.
+        p: Probability of so many flips in it by chance, adjusted for all slices of the task.
     """
 
     column: str
@@ -35,19 +37,50 @@ class SliceSummary(NamedTuple):
     nfr: float
     low: float
     high: float
+    p: float
 
 
-def summarise_slices(task: Task, report: FlipReport) -> tuple[SliceSummary, ...]:
-    """Return a comparison's slices by the columns that the task's `slices` names, worst first."""
-    from pytest_muscle.comparison import slice_flips
+def summarise_slices(report: FlipReport) -> tuple[SliceSummary, ...]:
+    """Return a comparison's slices by the columns that its tables name, worst first.
 
-    summaries = []
-    for column in task.settings.slices:
-        examples = task.eval_by_id.select(report.pairs.ids)
-        for group in slice_flips(report, (str(example.fields[column]) for example in examples)):
-            rate = group.negative_flip_rate
-            summaries.append(SliceSummary(column, group.value, group.n, rate, *group.interval))
-    return tuple(summaries)
+    Their p-values are adjusted by Holm's method.
+    """
+    from pytest_muscle.comparison.slices import adjust_slices, report_slices
+
+    slices = report_slices(report)
+    if any(group.p_value <= SURE for group in slices):  # else adjusting changes no finding
+        slices = adjust_slices(slices, "holm")
+    return tuple(
+        SliceSummary(
+            str(group.column),
+            group.value,
+            group.n,
+            group.negative_flip_rate,
+            *group.interval,
+            group.adjusted_p,
+        )
+        for group in slices
+    )
+
+
+def describe_worst(slices: Sequence[SliceSummary], most: int = 3) -> list[str]:
+    """Return a line for each of the slices whose examples flip more than others by no chance.
+
+    Args:
+        slices: All slices of a task.
+        most: Most lines.
+    """
+    found = sorted((group for group in slices if group.p <= SURE), key=lambda group: -group.nfr)
+    return [
+        f"{shorten(f'{group.column} = {group.value}', LONGEST_VALUE)}: NFR "
+        f"{percent(group.nfr)} of {group.n}, more than elsewhere (p = {show_p(group.p)})"
+        for group in found[:most]
+    ]
+
+
+def show_p(p: float) -> str:
+    """Return a p-value with two digits, those below 0.001 as "< 0.001"."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def render_slices(
@@ -78,10 +111,18 @@ def render_slices(
                 group.n,
                 percent(group.nfr, 2, ""),
                 f"{percent(group.low, 2, '')}–{percent(group.high, 2, '')}",
+                show_p(group.p) if group.p <= SURE else "",
                 "–" if compat_nfr is None else percent(compat_nfr, 2, ""),
             )
         )
-    headers = (shorten(task, LONGEST_VALUE), "n", "NFR old→new", "95 % interval", "NFR old→compat")
-    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 4))
+    headers = (
+        shorten(task, LONGEST_VALUE),
+        "n",
+        "NFR old→new",
+        "95 % interval",
+        "p",
+        "NFR old→compat",
+    )
+    table = tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 5))
     more = [f"… and {count} more values of {column}" for column, count in hidden.items()]
     return "\n".join([table, *more])

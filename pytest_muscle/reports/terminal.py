@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from pytest_muscle.reports.numbers import percent
+from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import SliceSummary
 from pytest_muscle.reports.texts import shorten
 
@@ -42,6 +42,10 @@ class TaskSummary:
         pfr: Positive flip rate, old to new.
         inconsistency: Inconsistency rate, old to new.
         verdict: "passed", "FAILED" or empty.
+        tolerance: Of graded scores: the largest change that is no flip; none of right and wrong
+            answers. Accuracies are mean scores then.
+        mean_gain: Of graded scores, mean rise of those that rise, old to new.
+        mean_regress: Of graded scores, mean fall of those that fall, old to new.
         slices: Groups of examples by the columns that `slices` names, old to new.
         compat_slices: The same, old to compat.
     """
@@ -58,6 +62,9 @@ class TaskSummary:
     pfr: float | None = None
     inconsistency: float | None = None
     verdict: str = ""
+    tolerance: float | None = None
+    mean_gain: float | None = None
+    mean_regress: float | None = None
     slices: tuple[SliceSummary, ...] = ()
     compat_slices: tuple[SliceSummary, ...] = ()
 
@@ -119,7 +126,14 @@ def summarise(
     """
     either = report or compat_report
     assert either is not None
-    summary = TaskSummary(task=task, n=either.n, old_accuracy=either.old_accuracy, verdict=verdict)
+    graded = either.pairs.graded
+    summary = TaskSummary(
+        task=task,
+        n=either.n,
+        old_accuracy=either.old_accuracy,
+        verdict=verdict,
+        tolerance=either.pairs.tolerance if graded else None,
+    )
     if report is not None:
         summary = dataclasses.replace(
             summary,
@@ -131,7 +145,9 @@ def summarise(
                 summary,
                 new_accuracy=report.new_accuracy,
                 pfr=report.positive_flip_rate,
-                inconsistency=report.inconsistency_rate,
+                inconsistency=None if graded else report.inconsistency_rate,
+                mean_gain=report.mean_gain if graded else None,
+                mean_regress=report.mean_regress if graded else None,
             )
     if compat_report is not None:
         summary = dataclasses.replace(
@@ -160,6 +176,7 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
     if any(map(_is_partial, rows)):
         legend.append(LEGEND_NEEDED)
+    legend += [line for row in rows for line in _describe_graded(row)]
     return "\n".join([table, *legend])
 
 
@@ -175,6 +192,18 @@ def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
     row, line = DataRow("", "  ", ""), Line("", "-", "  ", "")
     layout = TableFormat(None, line, None, None, row, row, padding=0, with_header_hide=None)
     return tabulate(table, tablefmt=layout, disable_numparse=True)
+
+
+def _describe_graded(row: TaskSummary) -> list[str]:
+    """Return what else there is to say of graded scores."""
+    if row.tolerance is None:
+        return []
+    beyond = f" by more than {row.tolerance:g}" if row.tolerance else ""
+    said = f"{row.task}: graded scores; accuracy is their mean, NFR and PFR fall and rise{beyond}"
+    if row.mean_regress is None or row.mean_gain is None:
+        return [said]
+    changes = f"mean regress {score(row.mean_regress)}, mean gain {score(row.mean_gain)}"
+    return [said, f"{row.task}: {changes}"]
 
 
 def _lines(cells: Iterable[str]) -> list[tuple[str, ...]]:
