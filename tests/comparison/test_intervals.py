@@ -1,21 +1,29 @@
 """Intervals and tests against SciPy, statsmodels, statpsych and a simulation."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta, binom, binomtest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from pytest_muscle.comparison.intervals import (
+    INTERVALS,
     bonett_price_upper,
     clopper_pearson,
     clopper_pearson_upper,
+    examples_to_decide,
+    lower_bound,
     mcnemar,
+    rate_interval,
+    upper_bound,
+    wilson,
 )
+from pytest_muscle.errors import ComparisonError
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
@@ -91,6 +99,107 @@ def test_confidence_out_of_range_is_refused(confidence: Any):
         lambda: clopper_pearson(1, 10, confidence),
         lambda: clopper_pearson_upper(1, 10, confidence),
         lambda: bonett_price_upper(1, 2, 10, confidence),
+        lambda: wilson(1, 10, confidence),
+        lambda: rate_interval(1, 10, confidence),
+        lambda: upper_bound(1, 10, confidence),
+        lambda: lower_bound(1, 10, confidence),
+        lambda: examples_to_decide(1, 10, 0.2, confidence),
     ):
         with pytest.raises(ValueError, match="not between 0 and 1, both excluded"):
             ask()
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("events", "n"), [(0, 20), (1, 29), (97, 2691), (20, 20), (1, 1)])
+def test_wilson_is_that_of_statsmodels(events: int, n: int, confidence: float):
+    expected = proportion_confint(events, n, alpha=1 - confidence, method="wilson")
+    assert wilson(events, n, confidence) == pytest.approx(expected, abs=1e-9)
+    assert rate_interval(events, n, confidence, "wilson") == wilson(events, n, confidence)
+
+
+@pytest.mark.parametrize("method", ["exact", "wilson"])
+@pytest.mark.parametrize(("events", "n"), [(0, 20), (1, 29), (97, 2691), (20, 20)])
+def test_one_sided_bounds_are_ends_of_a_wider_interval_of_scipy(method: str, events: int, n: int):
+    ends = binomtest(events, n).proportion_ci(confidence_level=0.9, method=method)
+    assert lower_bound(events, n, 0.95, method) == pytest.approx(ends.low, abs=1e-9)
+    assert upper_bound(events, n, 0.95, method) == pytest.approx(ends.high, abs=1e-9)
+
+
+def test_no_examples_say_nothing_and_an_unknown_method_is_refused():
+    assert [rate_interval(0, 0, 0.95, method) for method in INTERVALS] == [(0.0, 1.0)] * 2
+    with pytest.raises(ComparisonError, match=r"no interval named 'willson'\n  did you mean"):
+        rate_interval(1, 10, method="willson")
+
+
+@pytest.mark.parametrize("n", [30, 400])
+def test_exact_bounds_err_at_most_as_often_as_they_say_at_every_rate(n: int):
+    missed = {
+        (method, bound): max(
+            binom.pmf([k for k in range(n + 1) if missed(k, rate)], n, rate).sum()
+            for rate in np.geomspace(0.05 / n, 0.5, 200)
+        )
+        for method in INTERVALS
+        for bound, missed in (
+            ("upper", lambda k, rate, m=method: UPPER[m, n][k] < rate),
+            ("lower", lambda k, rate, m=method: LOWER[m, n][k] > rate),
+        )
+    }
+    assert 0.03 < missed["exact", "upper"] <= 0.05
+    assert 0.03 < missed["exact", "lower"] <= 0.05
+    assert 0.06 < missed["wilson", "upper"] < 0.08  # more, as its docstring says
+    assert 0.15 < missed["wilson", "lower"] < 0.2
+
+
+UPPER, LOWER = (
+    {(m, n): [bound(k, n, 0.95, m) for k in range(n + 1)] for m in INTERVALS for n in (30, 400)}
+    for bound in (upper_bound, lower_bound)
+)
+
+
+@pytest.mark.parametrize("method", ["exact", "wilson"])
+@pytest.mark.parametrize("confidence", [0.6, 0.8, 0.95])
+@pytest.mark.parametrize(
+    ("events", "n", "limit"),
+    [
+        (0, 10, 0.02),
+        (1, 40, 0.05),
+        (3, 100, 0.05),
+        (3, 100, 0.02),
+        (7, 90, 0.06),
+        (30, 40, 0.8),
+        (30, 40, 0.7),
+        (39, 40, 0.9),
+        (1, 1, 0.7),
+        (1, 300, 0.004),
+    ],
+)
+def test_examples_to_decide_are_those_found_by_trying_every_number(
+    events: int, n: int, limit: float, confidence: float, method: str
+):
+    def decided(N: int) -> bool:
+        count = int(Fraction(events * N, n) + Fraction(1, 2))
+        if events / n < limit:
+            return upper_bound(count, N, confidence, method) <= limit
+        return lower_bound(count, N, confidence, method) > limit
+
+    expected = next(N for N in range(n, 100_000) if decided(N))
+    assert examples_to_decide(events, n, limit, confidence, method) == expected
+
+
+def test_no_number_decides_at_the_limit_or_a_hair_from_it():
+    assert examples_to_decide(3, 100, 0.03) is None
+    assert examples_to_decide(0, 100, 0.0) is None
+    assert examples_to_decide(300_000, 10_000_000, 0.030000001) is None
+    assert examples_to_decide(300_000, 10_000_000, 0.029999999) is None
+
+
+def test_what_is_decided_needs_no_more_examples():
+    assert examples_to_decide(0, 59, 0.05) == 59  # 0.95^59 < 0.05 < 0.95^58
+    assert examples_to_decide(0, 30, 0.05) == 59
+    assert examples_to_decide(1, 10, 0.0) == 10
+    assert examples_to_decide(9, 10, 1.0) == 10
+
+
+def test_a_rate_near_the_limit_is_decided_by_as_many_as_the_normal_distribution_says():
+    needed = examples_to_decide(299, 10_000, 0.03)
+    assert needed == pytest.approx(1.645**2 * 0.0299 * 0.9701 / 0.0001**2, rel=0.02)
