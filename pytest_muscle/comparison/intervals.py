@@ -112,13 +112,13 @@ def rate_interval(
     return find_bounds(method)(events, n, (1 + confidence) / 2)
 
 
-def upper_bound(events: int, n: int, confidence: float = 0.95, method: str = "exact") -> float:
+def upper_bound(events: float, n: int, confidence: float = 0.95, method: str = "exact") -> float:
     """Return the one-sided upper confidence bound of a rate; arguments of `rate_interval`."""
     check_confidence(confidence)
     return find_bounds(method)(events, n, confidence)[1]
 
 
-def lower_bound(events: int, n: int, confidence: float = 0.95, method: str = "exact") -> float:
+def lower_bound(events: float, n: int, confidence: float = 0.95, method: str = "exact") -> float:
     """Return the one-sided lower confidence bound of a rate; arguments of `rate_interval`."""
     check_confidence(confidence)
     return find_bounds(method)(events, n, confidence)[0]

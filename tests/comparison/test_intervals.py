@@ -1,6 +1,5 @@
 """Intervals and tests against SciPy, statsmodels, statpsych and a simulation."""
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -177,7 +176,7 @@ def test_examples_to_decide_are_those_found_by_trying_every_number(
     events: int, n: int, limit: float, confidence: float, method: str
 ):
     def decided(N: int) -> bool:
-        count = int(Fraction(events * N, n) + Fraction(1, 2))
+        count = events / n * N  # of the rate seen, which need not be a whole number
         if events / n < limit:
             return upper_bound(count, N, confidence, method) <= limit
         return lower_bound(count, N, confidence, method) > limit
