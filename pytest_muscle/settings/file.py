@@ -22,6 +22,7 @@ from pytest_muscle.settings.keys import (
     TaskSettings,
     TrainingSettings,
 )
+from pytest_muscle.settings.kinds import check_kind
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import find_unpinned
@@ -156,8 +157,10 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
         )
     own = _table(table, "gate", file, parent=key)
     rest = {inner: value for inner, value in table.items() if inner != "gate"}
+    task = read_table(TaskSettings, rest, file=file, key=key)
+    check_kind(task, rest, f"{file}: {key}")
     return replace(
-        read_table(TaskSettings, rest, file=file, key=key),
+        task,
         gate=read_table(GateSettings, {**gate, **own}, file=file, key=f"{key}.gate"),
     )
 

@@ -8,6 +8,7 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, overload
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Examples that are read back at once."""
+_COLUMNS = [field.name for field in fields(Example)]
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes of examples that stay in memory; more of them go to a temporary file."""
 
@@ -228,14 +230,14 @@ class SomeExamples:
 
 
 def _pack(block: Sequence[Example]) -> bytes:
-    rows = [
-        (example.id, example.prompt, example.options, example.gold, example.fields)
-        for example in block
-    ]
+    rows = [tuple(getattr(example, name) for name in _COLUMNS) for example in block]
     try:
         return pickle.dumps(rows)
     except Exception:  # whatever a foreign object in a column does
-        return pickle.dumps([(*row[:-1], _storable(row[-1])) for row in rows])
+        place = _COLUMNS.index("fields")
+        return pickle.dumps(
+            [(*row[:place], _storable(row[place]), *row[place + 1 :]) for row in rows]
+        )
 
 
 def _storable(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_an_empty_delimiter_is_a_choice():
     assert read(TaskSettings, TASK + 'delimiter = ""').delimiter == ""
 
 
-@pytest.mark.parametrize("key", ["kind", "eval", "prompt", "choices", "gold"])
+@pytest.mark.parametrize("key", ["kind", "eval", "gold"])
 def test_a_missing_key_is_named_with_what_it_is_for(key):
     text = "\n".join(line for line in TASK.splitlines() if not line.startswith(key))
     message = refusal(TaskSettings, text, "tasks.support")
