@@ -31,19 +31,21 @@ def contains(answer: str, gold: str) -> bool:
     """
     start = answer.find(gold)
     while start >= 0:
-        if _ends(answer[:start][::-1], gold) and _ends(answer[start + len(gold) :], gold[::-1]):
+        end = start + len(gold)
+        before, after = answer[max(start - 2, 0) : start][::-1], answer[end : end + 2]
+        if _ends(before, gold[:1]) and _ends(after, gold[-1:]):
             return True
         start = answer.find(gold, start + 1)
     return False
 
 
 def _ends(beyond: str, edge: str) -> bool:
-    """Return whether a word or number ends here; both texts go away from that place."""
+    """Return whether a word or number ends with `edge`; two signs follow, going away from it."""
     if not beyond or not edge:
         return True
-    if edge[0].isdigit() and beyond[0] in ".,:/-":  # of 1.5, 12:30; the sign of -5
+    if edge.isdigit() and beyond[0] in ".,:/-":  # of 1.5, 12:30; the sign of -5
         return not (beyond[1:2].isdigit() or (beyond[0] == "-" and not beyond[1:2].isalnum()))
-    return not (_is_spaced(beyond[0]) and _is_spaced(edge[0]))
+    return not (_is_spaced(beyond[0]) and _is_spaced(edge))
 
 
 def _is_spaced(sign: str) -> bool:
