@@ -163,18 +163,19 @@ def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> Enc
 def _encode_start(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     """Encode a text that goes on: with what the tokenizer puts before it, nothing after it."""
     tokens = _encode(tokenizer, [text])[0] if text else []
-    own = tokenizer.encode(text, add_special_tokens=False)
-    if not own:
-        prefix = _prefix_token(tokenizer)
-        if prefix is None:
-            raise ModelError(
-                "an empty prompt needs a token to begin with, and the tokenizer has none",
-                hint="let the prompt have a text",
-            )
-        return (prefix,)
-    while tokens[-1] == tokenizer.eos_token_id != own[-1]:
-        tokens = tokens[:-1]
-    return tuple(tokens)
+    end = tokenizer.eos_token_id
+    if tokens and tokens[-1] == end:
+        own = tokenizer.encode(text, add_special_tokens=False)
+        tokens = tokens[: len(tokens) - (own[-1:] != [end])]
+    if tokens:
+        return tuple(tokens)
+    prefix = _prefix_token(tokenizer)
+    if prefix is None:
+        raise ModelError(
+            "an empty prompt needs a token to begin with, and the tokenizer has none",
+            hint="let the prompt have a text",
+        )
+    return (prefix,)
 
 
 def _chat_text(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import fields
 from functools import cached_property
 from itertools import islice
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, overload
 
 from pytest_muscle.errors import DataError
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Examples that are read back at once."""
-_COLUMNS = [field.name for field in fields(Example)]
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes of examples that stay in memory; more of them go to a temporary file."""
+
+_COLUMNS = [field.name for field in fields(Example)]
+_row = attrgetter(*_COLUMNS)
 
 
 class Examples(Sequence[Example]):
@@ -230,7 +233,7 @@ class SomeExamples:
 
 
 def _pack(block: Sequence[Example]) -> bytes:
-    rows = [tuple(getattr(example, name) for name in _COLUMNS) for example in block]
+    rows = list(map(_row, block))
     try:
         return pickle.dumps(rows)
     except Exception:  # whatever a foreign object in a column does

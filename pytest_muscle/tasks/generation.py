@@ -86,8 +86,6 @@ class GenerationRenderer(Renderer):
             for shot in shots
             for message in (*_without_system(shot.messages or ()), ("assistant", shot.golds[0]))
         ]
-        if not before:
-            return example
         own = _without_system(example.messages)
         system = example.messages[: len(example.messages) - len(own)]
         messages = (*system, *before, *own)

@@ -62,7 +62,8 @@ class Renderer(ABC):
             for column in self._settings.slices:
                 if column not in row.columns:
                     raise self._no_column(column, "slices", row)
-            yield self.with_shots(example, shots.before(example)), row.where
+            before = shots.before(example)
+            yield self.with_shots(example, before) if before else example, row.where
 
     def with_shots(self, example: Example, shots: Iterable[Example]) -> Example:
         """Return an example with few-shot examples before its question."""
