@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import typing
 from pathlib import Path
@@ -44,10 +45,10 @@ def key_rows(kind: type) -> list[str]:
             shown = "–" if optional else "required"
         elif isinstance(default, bool):
             shown = f"`{str(default).lower()}`"
-        elif isinstance(default, tuple):
-            shown = "`[]`"
+        elif isinstance(default, str | tuple):
+            shown = f"`{json.dumps(default)}`"
         else:
-            shown = f'`"{default}"`' if isinstance(default, str) else f"`{default:g}`"
+            shown = f"`{default:g}`"
         rows.append(f"| `{field.name}` | {shown} | {field.metadata['help']} |")
     return rows
 

@@ -1,12 +1,13 @@
-"""Prompt and option as tokens, the way lm-evaluation-harness makes them."""
+"""Prompt and option as tokens, the way lm-evaluation-harness makes them; prompts to go on from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import ModelError
+from pytest_muscle.tasks import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -101,3 +102,111 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[i
         encoded = tokenizer(marked, add_special_tokens=False)["input_ids"]
         tokens.update(zip(marked, encoded, strict=True))
     return [tokens[text] for text in texts]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, example: Example) -> tuple[int, ...]:
+    """Encode what a model is given to write the answer to an example.
+
+    A text is encoded with the special tokens that the tokenizer puts before texts, none after it.
+    Spaces at its end are left out: the model writes them, for most tokenizers take them as the
+    beginning of the next word. Line breaks at its end stay. An empty text is the model's prefix
+    token. A chat is what the tokenizer's chat template makes of it, up to where the answer begins.
+
+    Returns:
+        Token ids, at least one.
+
+    Raises:
+        ModelError: If there is no prefix token for an empty text, or no usable chat template for
+            a chat.
+    """
+    if example.messages is not None:
+        return _encode_chat_text(tokenizer, _chat_text(tokenizer, example))
+    return _encode_start(tokenizer, example.prompt.rstrip(" "))
+
+
+def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> EncodedPair:
+    """Encode an example with its first gold answer, as a model learns it.
+
+    The tokens before `start` are those of `encode_prompt`. Prompt and answer are encoded together
+    where the prompt's tokens stay the same; else the answer's are its own, for that is what the
+    model can write after this prompt. The sequence has an end-of-text token after the answer, or
+    in a chat what the template puts there, so that the model learns to stop.
+
+    Raises:
+        ModelError: As `encode_prompt`, or if the answer has no token.
+    """
+    end = tokenizer.eos_token_id
+    prompt = encode_prompt(tokenizer, example)
+    if example.messages is not None:
+        text = _chat_text(tokenizer, example)
+        whole = _chat_text(tokenizer, example, answered=True)
+        rest = whole[len(text) :] if whole.startswith(text) else example.golds[0]
+        together = _encode_chat_text(tokenizer, text + rest)
+    else:
+        text = example.prompt.rstrip(" ")
+        rest = example.prompt[len(text) :] + example.golds[0]
+        together = _encode_start(tokenizer, text + rest)
+    if together[: len(prompt)] == prompt:
+        answer = together[len(prompt) :]
+    else:
+        answer = tuple(tokenizer.encode(rest, add_special_tokens=False))
+    if not answer:
+        raise ModelError(
+            f"the gold answer {rest!r} of example {example.id!r} has no token",
+            hint="check the task's gold",
+        )
+    if end is not None and end not in answer:
+        answer = (*answer, end)
+    return EncodedPair((*prompt, *answer), len(prompt))
+
+
+def _encode_start(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Encode a text that goes on: with what the tokenizer puts before it, nothing after it."""
+    tokens = _encode(tokenizer, [text])[0] if text else []
+    end = tokenizer.eos_token_id
+    if tokens and tokens[-1] == end:
+        own = tokenizer.encode(text, add_special_tokens=False)
+        tokens = tokens[: len(tokens) - (own[-1:] != [end])]
+    if tokens:
+        return tuple(tokens)
+    prefix = _prefix_token(tokenizer)
+    if prefix is None:
+        raise ModelError(
+            "an empty prompt needs a token to begin with, and the tokenizer has none",
+            hint="let the prompt have a text",
+        )
+    return (prefix,)
+
+
+def _chat_text(
+    tokenizer: PreTrainedTokenizerBase, example: Example, *, answered: bool = False
+) -> str:
+    """Return a chat as the tokenizer's template writes it, to be answered or with the answer."""
+    if not tokenizer.chat_template:
+        raise ModelError(
+            "the tokenizer has no chat template, and the task asks in chats",
+            where=str(tokenizer.name_or_path) or None,
+            hint="leave out chat and write the prompt as the model knows it, or take a model (or "
+            "[old] and [new] tokenizer) that has one",
+        )
+    messages: list[dict[str, Any]] = [
+        {"role": role, "content": content} for role, content in example.messages or ()
+    ]
+    if answered:
+        messages.append({"role": "assistant", "content": example.golds[0]})
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=not answered
+        )
+    except Exception as error:  # whatever a template refuses: a system's message, two in a row
+        raise ModelError(
+            f"the chat template fails on example {example.id!r}: {type(error).__name__}: {error}",
+            where=str(tokenizer.name_or_path) or None,
+            hint="does it know these roles in this order? the model's page says",
+        ) from error
+    return str(text)
+
+
+def _encode_chat_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Encode what a chat template wrote, which has all special tokens in it."""
+    return tuple(tokenizer.encode(text, add_special_tokens=False))

@@ -92,10 +92,10 @@ def asked(task: Task) -> dict[str, Any]:
     from pytest_muscle.references import is_reference, source_digest
 
     keys = task.settings
-    source = source_digest(keys.metric) if is_reference(keys.metric) else None
+    source = source_digest(task.metric) if is_reference(task.metric) else None
     return {
         "kind": keys.kind,
-        "metric": keys.metric,
+        "metric": task.metric,
         "delimiter": keys.delimiter,
         **({"metric source": source} if source else {}),
     }

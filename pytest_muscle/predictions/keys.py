@@ -41,9 +41,9 @@ def prediction_key(
         DataError: If the data have to be read and a row is not usable.
     """
     task = question.task
-    metric: dict[str, str] = {"name": task.settings.metric}
-    if is_reference(task.settings.metric):
-        source = source_digest(task.settings.metric)
+    metric: dict[str, str] = {"name": task.metric}
+    if is_reference(task.metric):
+        source = source_digest(task.metric)
         if source is None:
             return None
         metric["source"] = source

@@ -22,6 +22,7 @@ from pytest_muscle.settings.keys import (
     TaskSettings,
     TrainingSettings,
 )
+from pytest_muscle.settings.kinds import check_kind
 from pytest_muscle.settings.limits import check_gate, with_families
 from pytest_muscle.settings.locations import check_locations, existing, is_path
 from pytest_muscle.settings.paths import local_path
@@ -162,6 +163,7 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
     rest = {inner: value for inner, value in table.items() if inner != "gate"}
     limits = read_table(GateSettings, {**gate, **own}, file=file, key=f"{key}.gate")
     task = replace(read_table(TaskSettings, rest, file=file, key=key), gate=limits)
+    check_kind(task, rest, f"{file}: {key}")
     check_gate(limits, f"{file}: {key}.gate", task)
     return task
 

@@ -11,7 +11,9 @@ from pytest_muscle.settings.field import key as _key
 from pytest_muscle.settings.gate_keys import GateSettings, NoiseSettings
 from pytest_muscle.settings.paths import local_path
 
-Kind = Literal["multiple_choice", "classification"]
+Kind = Literal["multiple_choice", "classification", "generation"]
+Role = Literal["system", "user", "assistant"]
+Normalisation = Literal["case", "punctuation", "articles"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Score = Literal["all", "needed"]
@@ -46,26 +48,100 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MessageSettings:
+    """One message of `chat` in `[tasks.NAME]`."""
+
+    role: Role = _key("system, user or assistant")
+    content: str = _key("Jinja2 template of what is said", filled=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskSettings:
     """`[tasks.NAME]`: what is asked."""
 
-    kind: Kind = _key("multiple_choice or classification")
+    kind: Kind = _key("multiple_choice, classification or generation")
     eval: str = _key(
         "Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME", filled=True
     )
     train: str | None = _key(
         "Training data of the task adapters and the compat adapter", filled=True
     )
-    prompt: str = _key("Jinja2 template over the data's columns")
-    choices: tuple[str, ...] | str = _key(
-        'Templates of the options, or one "{{ column }}" that holds a list', filled=True
+    prompt: str | None = _key(
+        "Jinja2 template over the data's columns; needed unless `chat` lists the messages"
     )
-    gold: str = _key("Template of the right option: its index (from 0) or its text", filled=True)
+    chat: bool | tuple[str | MessageSettings, ...] = _key(
+        "Generation: ask through the tokenizer's chat template. true: the prompt is the user's "
+        'message; or a list of templates, user and assistant in turn, or {role = "system", '
+        'content = "…"}',
+        False,
+        filled=True,
+    )
+    choices: tuple[str, ...] | str | None = _key(
+        'Choice kinds: templates of the options, or one "{{ column }}" that holds a list',
+        filled=True,
+    )
+    gold: str = _key(
+        "Template of the right option: its index (from 0) or its text. Generation: the right "
+        'answer, or "{{ column }}" that holds a list of right ones',
+        filled=True,
+    )
     id: str | None = _key(
         "Column of the example's id; left out: `id` if there is one, else content", filled=True
     )
-    delimiter: str = _key("What stands between prompt and option", " ")
-    metric: str = _key("acc, acc_norm, acc_bytes or package.module:function", "acc")
+    delimiter: str = _key("What stands between prompt and option or answer", " ")
+    metric: str | None = _key(
+        "acc, acc_norm or acc_bytes (left out: acc). Generation: exact_match, contains, f1, "
+        "rouge1, rougeL, bleu or chrf (left out: exact_match). Or package.module:function",
+        filled=True,
+    )
+    tolerance: float = _key(
+        "Generation: score changes of at most this are no flips", 0.0, minimum=0
+    )
+    extract: str | None = _key(
+        "Generation: regular expression of the answer within the text; its first group, if it has "
+        "one. No match is no answer",
+        filled=True,
+    )
+    extract_match: Literal["last", "first"] = _key("Which match of it: last or first", "last")
+    normalise: tuple[Normalisation, ...] = _key(
+        "Generation: what exact_match and contains do not look at. Numbers are compared as "
+        "numbers in any case",
+        ("case", "punctuation", "articles"),
+    )
+    max_new_tokens: int = _key(
+        "Generation: most tokens of an answer", 256, minimum=1, maximum=2**20
+    )
+    stop: tuple[str, ...] | str | None = _key(
+        "Generation: texts that end an answer; left out: `fewshot_separator`, where few-shot "
+        "examples stand in the prompt's text"
+    )
+    no_repeat_ngram_size: int = _key(
+        "Generation: no sequence of so many tokens comes twice; 0: it may",
+        0,
+        minimum=0,
+        maximum=2**20,
+    )
+    temperature: float = _key(
+        "Generation: 0 is greedy; above, answers are drawn", 0.0, minimum=0, maximum=1000
+    )
+    top_k: int = _key("Draw from so many of the likeliest tokens alone; 0: from all", 0, minimum=0)
+    top_p: float = _key(
+        "Draw from the likeliest tokens that make up this share alone", 1.0, above=0, maximum=1
+    )
+    repeats: int = _key("How many answers are drawn to each example", 1, minimum=1, maximum=10_000)
+    seed: int = _key(
+        "Seed of drawn answers and drawn few-shot examples", 0, minimum=0, maximum=2**32 - 1
+    )
+    fewshot: int | tuple[str | int, ...] = _key(
+        "Few-shot examples before each question: how many are drawn, or a list of their ids",
+        0,
+        minimum=0,
+        maximum=1000,
+    )
+    fewshot_data: str | None = _key(
+        "Data that few-shot examples are taken from; left out: the train set", filled=True
+    )
+    fewshot_separator: str = _key("What stands after each few-shot example", "\n\n")
     slices: tuple[str, ...] = _key("Columns whose values group examples in reports", ())
     old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
     new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)

@@ -180,7 +180,7 @@ def _check_adapter(
 
 
 def _check_task(task: TaskSettings, root: Path, table: str) -> None:
-    for key in ("eval", "train"):
+    for key in ("eval", "train", "fewshot_data"):
         data: str | None = getattr(task, key)
         if data is not None:
             _check_data(data, root, f"{table}.{key}")

@@ -49,7 +49,7 @@ def _of_model(settings: Settings, model: ModelSettings, table: str) -> Iterator[
 
 
 def _of_task(settings: Settings, task: TaskSettings, table: str) -> Iterator[ConfigurationError]:
-    for key in ("eval", "train"):
+    for key in ("eval", "train", "fewshot_data"):
         data: str | None = getattr(task, key)
         if data is not None and data.startswith(DATASETS_PREFIX):
             source, mark, split = data.removeprefix(DATASETS_PREFIX).partition("#")

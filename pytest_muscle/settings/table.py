@@ -64,7 +64,7 @@ def read_table(kind: type[T], raw: Any, *, file: str, key: str = "") -> T:
     for name, field in fields.items():
         where = f"{file}: {join(key, name)}"
         if name in raw:
-            values[name] = _convert(raw[name], hints[name], where)
+            values[name] = _convert(raw[name], hints[name], file, join(key, name))
             _check_limits(values[name], field.metadata, where)
         elif _required(field, hints[name]):
             raise ConfigurationError("missing", where=where, hint=field.metadata["help"])
@@ -84,32 +84,51 @@ def join(key: str, name: str) -> str:
     return f"{key}.{quoted}" if key else quoted
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
+def _convert(value: Any, hint: Any, file: str, key: str) -> Any:
     """Return `value` as the type that `hint` names, or raise naming what was expected."""
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
     for option in options:
-        matched, result = _match(value, option)
+        matched, result = _match(value, option, file, key)
         if matched:
             return result
     expected = [_expected(option) for option in options if option is not type(None)]
     text = f"expected {' or '.join(expected)}, found {show(value)}"
     literals = [str(item) for option in options for item in _literal_values(option)]
     hint_text = nearest(value, literals) if literals and isinstance(value, str) else None
-    raise ConfigurationError(text, where=where, hint=hint_text)
+    raise ConfigurationError(text, where=f"{file}: {key}", hint=hint_text)
 
 
-def _match(value: Any, option: Any) -> tuple[bool, Any]:
+def _match(value: Any, option: Any, file: str, key: str) -> tuple[bool, Any]:
     if literals := _literal_values(option):
         return isinstance(value, str) and value in literals, value
     if typing.get_origin(option) is tuple:
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return fits, tuple(value) if fits else None
+        return _match_items(value, typing.get_args(option)[0], file, key)
+    if isinstance(option, type) and dataclasses.is_dataclass(option):
+        fits = isinstance(value, Mapping)
+        return fits, read_table(option, value, file=file, key=key) if fits else None
     if option is float and isinstance(value, int | float) and not isinstance(value, bool):
         number = _as_float(value)
         return math.isfinite(number), number
     if option in (str, int, bool):
         return type(value) is option, value
     return False, None
+
+
+def _match_items(value: Any, hint: Any, file: str, key: str) -> tuple[bool, Any]:
+    if not isinstance(value, list):
+        return False, None
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    items = []
+    for number, item in enumerate(value):
+        place = f"{key}[{number}]"
+        for option in options:
+            matched, result = _match(item, option, file, place)
+            if matched:
+                items.append(result)
+                break
+        else:
+            return False, None
+    return True, tuple(items)
 
 
 def _as_float(value: int | float) -> float:
@@ -131,8 +150,16 @@ def _expected(option: Any) -> str:
     if literals := _literal_values(option):
         return " or ".join(repr(item) for item in literals)
     if typing.get_origin(option) is tuple:
-        return "a list of strings"
+        (item, _) = typing.get_args(option)
+        options = typing.get_args(item) if _is_union(item) else (item,)
+        return f"a list of {' or '.join(map(_expected_items, options))}"
     return _KINDS.get(option, str(option))
+
+
+def _expected_items(option: Any) -> str:
+    if dataclasses.is_dataclass(option):
+        return "tables"
+    return {str: "strings", int: "whole numbers"}.get(option) or _expected(option)
 
 
 def show(value: Any) -> str:

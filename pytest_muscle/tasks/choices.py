@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pytest_muscle.digests import digest_json
-from pytest_muscle.errors import ConfigurationError, DataError, nearest
+from pytest_muscle.errors import ConfigurationError, DataError
 from pytest_muscle.settings import TaskSettings
 from pytest_muscle.settings.table import show
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.metrics import find_choice_metric
+from pytest_muscle.tasks.renderer import Renderer, append, plain_text
 from pytest_muscle.tasks.rows import Row
 from pytest_muscle.tasks.templates import Expression, Template
 
 
-class ChoiceRenderer:
+class ChoiceRenderer(Renderer):
     """The templates of a multiple-choice or classification task.
 
     Args:
@@ -28,12 +26,11 @@ class ChoiceRenderer:
     """
 
     def __init__(self, settings: TaskSettings, *, where: str) -> None:
-        self._settings = settings
-        self._prompt = Template(settings.prompt, where=f"{where}.prompt")
+        super().__init__(settings, where=where)
+        self._prompt = Template(settings.prompt or "", where=f"{where}.prompt")
         self._gold = Expression(settings.gold, where=f"{where}.gold")
-        self._table = where
         self._where = f"{where}.choices"
-        sources = settings.choices
+        sources = settings.choices or ()
         if isinstance(sources, str):
             sources = (sources,)
             self._list: Expression | None = Expression(sources[0], where=self._where)
@@ -43,7 +40,7 @@ class ChoiceRenderer:
             Template(source, where=f"{self._where}[{number}]")
             for number, source in enumerate(sources)
         ]
-        find_choice_metric(settings.metric, where=f"{where}.metric")
+        find_choice_metric(settings.metric or "acc", where=f"{where}.metric")
         self._check_choices()
 
     def _check_choices(self) -> None:
@@ -68,21 +65,25 @@ class ChoiceRenderer:
                 hint='write the labels themselves, or set kind = "multiple_choice"',
             )
 
-    def examples(self, rows: Iterable[Row]) -> Iterator[tuple[Example, str]]:
-        """Yield each row's example and the place it stands at."""
-        for row in rows:
-            options = self._options(row)
-            example = Example(
-                id=self._id(row),
-                prompt=self._prompt.render(row.columns, row=row.where),
-                options=options,
-                gold=self._gold_index(row, options),
-                fields=row.columns,
-            )
-            for column in self._settings.slices:
-                if column not in row.columns:
-                    raise self._no_column(column, "slices", row)
-            yield example, row.where
+    def question(self, row: Row) -> Example:
+        """Return a row's example without few-shot examples.
+
+        Raises:
+            DataError: If the row is not usable; it names file and line.
+        """
+        options = self._options(row)
+        return Example(
+            id=self.id(row),
+            prompt=self._prompt.render(row.columns, row=row.where),
+            options=options,
+            gold=self._gold_index(row, options),
+            fields=row.columns,
+        )
+
+    def answered(self, example: Example) -> str:
+        """Return a prompt with the right option, as a few-shot example has it."""
+        right = example.options[example.gold]
+        return example.prompt + append(example.prompt, self._settings.delimiter, right)
 
     def _options(self, row: Row) -> tuple[str, ...]:
         if self._list is None:
@@ -118,38 +119,14 @@ class ChoiceRenderer:
         return options
 
     def _option(self, item: Any, row: Row) -> str:
-        if type(item) is str:
-            return item
-        plain = isinstance(item, str | int) or (isinstance(item, float) and math.isfinite(item))
-        if not plain:
+        text = plain_text(item)
+        if text is None:
             raise DataError(
                 f"{self._where} gives the option {show(item)}",
                 where=row.where,
                 hint="options are texts or numbers",
             )
-        return str(item)
-
-    def _no_column(self, column: str, key: str, row: Row) -> DataError:
-        return DataError(
-            f"there is no column {column!r}, which {self._table}.{key} names",
-            where=row.where,
-            hint=nearest(column, row.columns),
-        )
-
-    def _id(self, row: Row) -> str:
-        column = self._settings.id or "id"
-        if column in row.columns:
-            value = row.columns[column]
-            if value is None or value != value or not str(value).strip():
-                raise DataError(
-                    f"column {column!r} is empty, and it holds the ids",
-                    where=row.where,
-                    hint=f"give each row an id, or name another column as {self._table}.id",
-                )
-            return str(value)
-        if self._settings.id is not None:
-            raise self._no_column(column, "id", row)
-        return digest_json(row.columns)
+        return text
 
     def _gold_index(self, row: Row, options: tuple[str, ...]) -> int:
         value = self._gold.evaluate(row.columns, row=row.where)

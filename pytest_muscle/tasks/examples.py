@@ -8,8 +8,10 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from itertools import islice
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, overload
 
 from pytest_muscle.errors import DataError
@@ -23,6 +25,9 @@ BLOCK = 64
 """Examples that are read back at once."""
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes of examples that stay in memory; more of them go to a temporary file."""
+
+_COLUMNS = [field.name for field in fields(Example)]
+_row = attrgetter(*_COLUMNS)
 
 
 class Examples(Sequence[Example]):
@@ -228,14 +233,14 @@ class SomeExamples:
 
 
 def _pack(block: Sequence[Example]) -> bytes:
-    rows = [
-        (example.id, example.prompt, example.options, example.gold, example.fields)
-        for example in block
-    ]
+    rows = list(map(_row, block))
     try:
         return pickle.dumps(rows)
     except Exception:  # whatever a foreign object in a column does
-        return pickle.dumps([(*row[:-1], _storable(row[-1])) for row in rows])
+        place = _COLUMNS.index("fields")
+        return pickle.dumps(
+            [(*row[:place], _storable(row[place]), *row[place + 1 :]) for row in rows]
+        )
 
 
 def _storable(columns: Mapping[str, Any]) -> dict[str, Any]:

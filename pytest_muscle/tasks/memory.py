@@ -23,7 +23,14 @@ RENDERING_VERSION = 1
 """Goes up when the same file and table would give other examples, or these another digest."""
 
 _ADAPTERS = {"old_adapter", "new_adapter", "compat_adapter"}
-_WITHOUT_EFFECT = {"eval", "train", "gate", *_ADAPTERS, *(f"{key}_revision" for key in _ADAPTERS)}
+_DATA = {"eval", "train", "fewshot_data"}
+_WITHOUT_EFFECT = {
+    *_DATA,
+    "gate",
+    "tolerance",
+    *_ADAPTERS,
+    *(f"{key}_revision" for key in _ADAPTERS),
+}
 """Keys of a task's table that its examples do not depend on; of data, the content counts."""
 
 
@@ -81,15 +88,14 @@ class DigestMemory:
             )
 
     def _key(self, task: Task, part: Literal["eval", "train"]) -> str | None:
-        data: str | None = getattr(task.settings, part)
-        if data is None or data.startswith(DATASETS_PREFIX):
+        content = self._content(getattr(task.settings, part), task.root)
+        if content is None:
             return None
-        path = local_path(data, task.root)
-        try:
-            check_file(path)
-            content = self._files.of([path], path.parent)
-        except (OSError, LimitError):  # whoever reads it says what is wrong
-            return None
+        shots = None
+        if task.settings.fewshot:
+            shots = self._content(task.settings.fewshot_data or task.settings.train, task.root)
+            if shots is None:
+                return None
         table = asdict(task.settings)
         return digest_json(
             {
@@ -97,7 +103,19 @@ class DigestMemory:
                 "libraries": library_versions("Jinja2", "pyarrow"),
                 "part": part,
                 "content": content,
+                "fewshot": shots,
                 "limit": task.limit if part == "eval" else None,
                 "table": {key: table[key] for key in table.keys() - _WITHOUT_EFFECT},
             }
         )
+
+    def _content(self, data: str | None, root: Path) -> str | None:
+        """Return the digest of a data file, or none where it cannot be told from outside."""
+        if data is None or data.startswith(DATASETS_PREFIX):
+            return None
+        path = local_path(data, root)
+        try:
+            check_file(path)
+            return self._files.of([path], path.parent)
+        except (OSError, LimitError):  # whoever reads it says what is wrong
+            return None

@@ -9,18 +9,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_muscle.digests import ListDigest
 from pytest_muscle.errors import ConfigurationError, DataError, ModelError
 from pytest_muscle.settings import GateSettings, Settings, TaskSettings
 from pytest_muscle.settings.table import join
 from pytest_muscle.tasks.choices import ChoiceRenderer
+from pytest_muscle.tasks.decoding import Decoding
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.examples import Examples, ExamplesById
+from pytest_muscle.tasks.fewshot import Shots, draw_rows, find_rows
+from pytest_muscle.tasks.generation import GenerationRenderer
+from pytest_muscle.tasks.grading import Grade, Grader
 from pytest_muscle.tasks.memory import DigestMemory
 from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
+from pytest_muscle.tasks.renderer import Renderer, append
 from pytest_muscle.tasks.rows import read_rows
+from pytest_muscle.wording import counted
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,71 @@ class Task:
         """The limits of muscle.toml for this task, for `assert_gate`."""
         return self.settings.gate
 
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return self.settings.metric or ("exact_match" if self.generates else "acc")
+
+    @property
+    def generates(self) -> bool:
+        """Whether answers are texts that the model writes, not options that it chooses."""
+        return self.settings.kind == "generation"
+
+    @property
+    def tolerance(self) -> float:
+        """The largest change of a score that is no flip."""
+        return self.settings.tolerance
+
     @cached_property
-    def renderer(self) -> ChoiceRenderer:
-        """The task's templates, compiled."""
-        return ChoiceRenderer(self.settings, where=self._where)
+    def decoding(self) -> Decoding | None:
+        """How answers are written; none where options are chosen."""
+        keys = self.settings
+        if not self.generates:
+            return None
+        stop = keys.stop
+        if stop is None:
+            # As lm-evaluation-harness: an untrained model goes on with the next example.
+            stop = keys.fewshot_separator if keys.fewshot and not keys.chat else ""
+        return Decoding(
+            max_new_tokens=keys.max_new_tokens,
+            stop=tuple(filter(None, (stop,) if isinstance(stop, str) else stop)),
+            no_repeat_ngram_size=keys.no_repeat_ngram_size,
+            temperature=keys.temperature,
+            top_k=keys.top_k,
+            top_p=keys.top_p,
+            repeats=keys.repeats,
+            seed=keys.seed,
+        )
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What determines texts and scores beside examples and metric; nothing where options are.
+
+        JSON values by the names of keys in muscle.toml.
+        """
+        if self.decoding is None:
+            return {}
+        keys = self.settings
+        extraction = (
+            {"extract": keys.extract, "extract_match": keys.extract_match} if keys.extract else {}
+        )
+        return {**self.decoding.to_json(), **extraction, "normalise": sorted(keys.normalise)}
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """The task's templates, compiled; what is wrong with its metric shows here too."""
+        if not self.generates:
+            return ChoiceRenderer(self.settings, where=self._where)
+        _ = self._grader
+        return GenerationRenderer(self.settings, where=self._where)
 
     @cached_property
     def _metric(self) -> ChoiceMetric:
-        return find_choice_metric(self.settings.metric, where=f"{self._where}.metric")
+        return find_choice_metric(self.metric, where=f"{self._where}.metric")
+
+    @cached_property
+    def _grader(self) -> Grader:
+        return Grader(self.settings, where=self._where)
 
     @property
     def _where(self) -> str:
@@ -109,7 +172,8 @@ class Task:
     @cached_property
     def _evaluation(self) -> tuple[Examples, str]:
         keys = self.settings
-        digest = ListDigest(keys.kind, keys.metric, keys.delimiter)
+        conditions = [self.conditions] if self.generates else []
+        digest = ListDigest(keys.kind, self.metric, keys.delimiter, *conditions)
         examples = self._read(
             keys.eval, lambda example: digest.add([example.id, example.digest]), self.limit
         )
@@ -118,13 +182,39 @@ class Task:
 
     @cached_property
     def _training(self) -> tuple[Examples, str]:
-        digest = ListDigest(self.settings.delimiter)
+        # Of what is generated the end of the answer is learnt too.
+        kind = ["generation"] if self.generates else []
+        digest = ListDigest(self.settings.delimiter, *kind)
         data = self.settings.train
         examples = (
             self._read(data, lambda example: digest.add(example.digest)) if data else Examples(())
         )
         self._check_memory("train")
         return examples, digest.hexdigest()
+
+    @cached_property
+    def _shots(self) -> Shots:
+        """The few-shot examples; their data is read for them."""
+        keys, renderer = self.settings, self.renderer
+        data = keys.fewshot_data or keys.train
+        if not keys.fewshot or data is None:
+            return Shots()
+        rows = read_rows(data, self.root)
+        where = f"{self._where}.fewshot"
+        if isinstance(keys.fewshot, tuple):
+            ids = list(map(str, keys.fewshot))
+            found = find_rows(rows, ids, renderer.id, data=data, where=where)
+            return Shots(tuple(map(renderer.question, found)))
+        found = draw_rows(rows, keys.fewshot + 1, keys.seed, renderer.id)
+        examples = tuple(map(renderer.question, found))
+        if len(examples) < keys.fewshot:
+            raise DataError(
+                f"{data} has {counted(len(examples), 'example')}, fewer than {keys.fewshot}",
+                where=where,
+                hint="ask for fewer, or name other data as fewshot_data",
+            )
+        spare = examples[keys.fewshot] if len(examples) > keys.fewshot else None
+        return Shots(examples[: keys.fewshot], spare)
 
     def _recall(self, part: Literal["eval", "train"], compute: Callable[[], str]) -> str:
         read = {"eval": "_evaluation", "train": "_training"}[part]
@@ -141,13 +231,14 @@ class Task:
 
         A prompt that ends in white space brings its own delimiter.
         """
-        text = example.options[option]
-        if not example.prompt or example.prompt[-1].isspace():
-            return text
-        return f"{self.settings.delimiter}{text}"
+        return append(example.prompt, self.settings.delimiter, example.options[option])
 
     def answer(self, loglikelihoods: tuple[float, ...], example: Example) -> int:
         """Return the index of the option that the task's metric chooses.
+
+        Args:
+            loglikelihoods: Of each option, in nats.
+            example: What was asked.
 
         Raises:
             ModelError: If a log-likelihood is not a number.
@@ -165,19 +256,31 @@ class Task:
             chosen = operator.index(metric(loglikelihoods, example.options))
         except Exception as error:  # whatever the user's own metric does
             raise ConfigurationError(
-                f"{self.settings.metric} fails on example {example.id!r}: "
-                f"{type(error).__name__}: {error}",
+                f"{self.metric} fails on example {example.id!r}: {type(error).__name__}: {error}",
                 where=where,
                 hint="a metric takes log-likelihoods and options and returns an option's index",
             ) from error
         if not 0 <= chosen < len(example.options):
             raise ConfigurationError(
-                f"{self.settings.metric} chose {chosen} of {len(example.options)} options "
+                f"{self.metric} chose {chosen} of {len(example.options)} options "
                 f"of example {example.id!r}",
                 where=where,
                 hint="a metric returns an option's index, from 0",
             )
         return chosen
+
+    def grade(self, text: str, example: Example) -> Grade:
+        """Return what a text is worth as the answer to an example of a generation task.
+
+        Args:
+            text: What the model wrote, without the prompt.
+            example: What was asked.
+
+        Raises:
+            ConfigurationError: If the metric fails or gives neither a bool nor a finite number, or
+                the regular expression takes too long.
+        """
+        return self._grader.grade(text, example)
 
     def _read(
         self, data: str, each: Callable[[Example], None], limit: int | None = None
@@ -185,7 +288,8 @@ class Task:
         """Read, render and check all rows, and hand each example to `each`."""
 
         def rendered() -> Iterator[Example]:
-            for example, _ in self.renderer.examples(islice(read_rows(data, self.root), limit)):
+            rows = islice(read_rows(data, self.root), limit)
+            for example, _ in self.renderer.examples(rows, self._shots):
                 each(example)
                 yield example
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
-from pytest_muscle.models.encoding import encode_pairs
+from pytest_muscle.models.encoding import encode_answered, encode_pairs
 from pytest_muscle.tasks import Task
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ def training_sequences(
 ) -> list[dict[str, Any]]:
     """Return prompt + gold answer of each training example as `{"input_ids": [...]}`.
 
-    Sequences longer than `max_length` tokens lose the beginning of their prompt.
+    Of a generation task the sequence begins with the tokens that the model is given to write the
+    answer, and ends as an answer should. Sequences longer than `max_length` tokens lose the
+    beginning of their prompt.
 
     Raises:
         TrainingError: If the task has no train set.
@@ -30,10 +32,16 @@ def training_sequences(
             where=f"{task.file}: tasks.{task.name}.train",
             hint="name the training data, or a finished adapter in [old], [new] and [compat]",
         )
-    pairs = [(example.prompt, task.continuation(example, example.gold)) for example in task.train]
+    if task.generates:
+        encoded = [encode_answered(tokenizer, example) for example in task.train]
+    else:
+        encoded = encode_pairs(
+            tokenizer,
+            [(example.prompt, task.continuation(example, example.gold)) for example in task.train],
+        )
     return [
         {"input_ids": list(pair.tokens[-max_length:] if max_length else pair.tokens)}
-        for pair in encode_pairs(tokenizer, pairs)
+        for pair in encoded
     ]
 
 

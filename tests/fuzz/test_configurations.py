@@ -17,6 +17,7 @@ from tests.fuzz.feeding import feed, look, refused
 from tests.fuzz.mutations import CORPUS, corpus, each_nasty, mutated
 
 PYPROJECT = b'[project]\nname = "x"\n\n[tool.muscle.gate]\nmax_nfr = 0.02\n'
+TEXT = "It is red, so the answer is $1,000.50. It is 7."
 
 
 def use(file: Path, flags: Flags = Flags()) -> None:  # noqa: B008
@@ -35,10 +36,12 @@ def use(file: Path, flags: Flags = Flags()) -> None:  # noqa: B008
         with refused(file.name, "rows."):
             assert len(task.digest) == 64
             assert [task.eval_by_id[example.id] for example in task.eval] == list(task.eval)
+            if task.generates:
+                assert all(0 <= task.grade(TEXT, example).score <= 1 for example in task.eval)
     clear_cache(settings.cache)
 
 
-@pytest.mark.parametrize("name", ["full", "small", "one_line", "bom_crlf"])
+@pytest.mark.parametrize("name", ["full", "small", "one_line", "bom_crlf", "generation"])
 def test_sound_ones_are_accepted(project, name):
     file = project / "muscle.toml"
     file.write_bytes((CORPUS / "configurations" / f"{name}.toml").read_bytes())

@@ -15,6 +15,7 @@ from pytest_muscle.settings import (
     RunSettings,
     TaskSettings,
 )
+from pytest_muscle.settings.keys import MessageSettings
 from pytest_muscle.settings.table import join, read_table, show
 
 TASK = """
@@ -54,6 +55,20 @@ def test_lists_become_tuples():
     assert task.slices == ("place", "kind")
 
 
+def test_a_list_may_hold_texts_numbers_and_tables():
+    text = TASK + 'chat = [{role = "system", content = "Hi"}, "{{ q }}"]\nfewshot = [7, "b"]'
+    task = read(TaskSettings, text)
+    assert task.chat == (MessageSettings(role="system", content="Hi"), "{{ q }}")
+    assert task.fewshot == (7, "b")
+    assert read(TaskSettings, TASK + "chat = true\nfewshot = 3").chat is True
+
+
+def test_an_array_of_tables_is_a_list_of_tables():
+    text = TASK + '[[chat]]\nrole = "user"\ncontent = "a"\n[[chat]]\nrole = "user"\ncontent = "b"'
+    task = read(TaskSettings, text)
+    assert [message.content for message in task.chat] == ["a", "b"]
+
+
 def test_batch_tokens_is_a_number_or_the_word_auto():
     assert read(RunSettings, "batch_tokens = 4096").batch_tokens == 4096
     assert read(RunSettings, 'batch_tokens = "auto"').batch_tokens == "auto"
@@ -86,6 +101,30 @@ def test_batch_tokens_is_a_number_or_the_word_auto():
             TaskSettings,
             TASK + 'slices = ["place", 1]',
             "expected a list of strings, found ['place'",
+        ),
+        (TaskSettings, TASK + "chat = 1", "true or false or a list of strings or tables, found 1"),
+        (TaskSettings, TASK + "chat = [[]]", "a list of strings or tables, found [[]]"),
+        (TaskSettings, TASK + "chat = [{}]", "run.chat[0].role: missing"),
+        (
+            TaskSettings,
+            TASK + 'chat = ["a", {role = "usr", content = ""}]',
+            "run.chat[1].role: expected 'system' or 'user' or 'assistant', found 'usr'",
+        ),
+        (
+            TaskSettings,
+            TASK + 'chat = [{role = "user", content = "", x = 1}]',
+            "run.chat[0].x: unknown key",
+        ),
+        (
+            TaskSettings,
+            TASK + "fewshot = [1.5]",
+            "run.fewshot: expected a whole number or a list of strings or whole numbers",
+        ),
+        (TaskSettings, TASK + "fewshot = true", "found True"),
+        (
+            TaskSettings,
+            TASK + 'normalise = ["space"]',
+            "run.normalise: expected a list of 'case' or 'punctuation' or 'articles'",
         ),
         (ModelSettings, "model = {}", "run.model: expected a string, found {}"),
         (ModelSettings, 'model = "m"\nrevision = 7', "run.revision: expected a string, found 7"),
@@ -123,6 +162,9 @@ def test_a_value_out_of_its_limits_is_named_with_the_limit(kind, text, expected)
         (ModelSettings, 'model = ""', "model"),
         (TaskSettings, TASK.replace("eval.jsonl", ""), "eval"),
         (TaskSettings, TASK.replace('["a", "b"]', "[]"), "choices"),
+        (TaskSettings, TASK + "chat = []", "chat"),
+        (TaskSettings, TASK + 'chat = [{role = "user", content = ""}]', "chat[0].content"),
+        (TaskSettings, TASK + 'extract = ""', "extract"),
         (RunSettings, 'cache = ""', "cache"),
         (RecipeSettings, "target_modules = []", "target_modules"),
     ],
@@ -135,7 +177,7 @@ def test_an_empty_delimiter_is_a_choice():
     assert read(TaskSettings, TASK + 'delimiter = ""').delimiter == ""
 
 
-@pytest.mark.parametrize("key", ["kind", "eval", "prompt", "choices", "gold"])
+@pytest.mark.parametrize("key", ["kind", "eval", "gold"])
 def test_a_missing_key_is_named_with_what_it_is_for(key):
     text = "\n".join(line for line in TASK.splitlines() if not line.startswith(key))
     message = refusal(TaskSettings, text, "tasks.support")

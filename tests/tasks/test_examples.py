@@ -92,6 +92,19 @@ def test_what_cannot_be_pickled_is_kept_as_its_text():
     assert found[2].fields == {"place": 2}
 
 
+def test_all_of_an_example_is_kept():
+    chat = (("user", "a?"), ("assistant", "b"), ("user", "c?"))
+    lock = threading.Lock()
+    given = [
+        Example("q", "user: a?", (), ("x", "y"), {"n": 1}, messages=chat, shots=7),
+        Example("r", "Q?", (), "x", {"sound": lock}, messages=chat[:1], shots=3),
+    ]
+    found = Examples(given)
+    assert list(found) == given
+    assert [example.fields for example in found] == [{"n": 1}, {"sound": str(lock)}]
+    assert [example.question for example in found] == ["?", ""]
+
+
 def test_they_travel_between_processes():
     found = Examples(make(5))
     copy = pickle.loads(pickle.dumps(found.by_id))

@@ -209,6 +209,56 @@ def test_what_a_data_set_holds_cannot_be_seen_from_outside(make, reads):
     assert reads[:2] == ["datasets:someone/sky#test"] * 2
 
 
+def test_few_shot_examples_that_have_changed_change_what_is_asked(make, data, reads):
+    write(data, "shots.jsonl", [ROWS[0] | {"question": "Ice?"}])
+    keys = {"fewshot": 1, "fewshot_data": "shots.jsonl"}
+    before = make(**keys)
+    digests = (before.digest, before.train_digest)
+    assert digests[0] != make().digest
+    reads.clear()
+    assert (make(**keys).digest, make(**keys).train_digest) == digests
+    assert reads == []
+
+    write(data, "shots.jsonl", [ROWS[0] | {"question": "Air?"}])
+
+    after = make(**keys)
+    assert after.digest != digests[0]
+    assert after.train_digest != digests[1]
+
+
+def test_few_shot_examples_of_the_train_set_change_with_it(make, data):
+    before = make(fewshot=2).digest
+    write(data, "train.jsonl", [ROWS[0], ROWS[1] | {"question": "Ice?"}])
+    assert make(fewshot=2).digest != before
+    assert make().digest == make(train=None).digest
+
+
+def test_few_shot_examples_that_change_in_between_are_refused(make, data):
+    write(data, "shots.jsonl", ROWS)
+    keys = {"fewshot": 1, "fewshot_data": "shots.jsonl"}
+    for known in (make(**keys), make(**keys)):
+        _ = known.digest
+    write(data, "shots.jsonl", ROWS[:1])
+
+    with pytest.raises(DataError, match="changed while it was in use"):
+        _ = known.eval
+
+
+def test_a_data_set_of_few_shot_examples_cannot_be_seen_from_outside(make, reads):
+    keys = {"fewshot": 1, "fewshot_data": "datasets:someone/sky#test"}
+    assert make(**keys).digest == make(**keys).digest
+    assert reads.count("eval.jsonl") == 2
+
+
+def test_tolerance_is_no_part_of_what_is_asked(make, reads):
+    keys = {"kind": "generation", "choices": None}
+    before = make(**keys).digest
+    reads.clear()
+
+    assert make(**keys, tolerance=0.1).digest == before
+    assert reads == []
+
+
 def test_a_missing_file_is_the_reader_s_to_report(make):
     with pytest.raises(DataError, match=r"nowhere.jsonl: cannot be read"):
         _ = make(eval="nowhere.jsonl").digest

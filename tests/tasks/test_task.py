@@ -14,6 +14,8 @@ import pytest
 from pytest_muscle.errors import ConfigurationError, DataError, ModelError
 from pytest_muscle.settings import Settings, TaskSettings
 from pytest_muscle.tasks import Example, Task, build_tasks
+from pytest_muscle.tasks.decoding import Decoding
+from pytest_muscle.tasks.grading import Grade
 
 ROWS = [
     {"question": "Sky?", "options": ["red", "blue"], "label": 1, "place": "up"},
@@ -215,6 +217,105 @@ def test_digests_are_those_of_the_first_versions(tmp_path):
     assert odd.digest == "cf724023abd675e0a95b84dc921ba16f45f94b55775afd867f6831c0731febdd"
     none = make_task(tmp_path).train_digest
     assert none == "d5736720f81ecb6b2eab212403f51c447d02c6017a81146d8250eb4842fefe1a"
+
+
+# --- generation
+
+GENERATION = {"kind": "generation", "choices": None, "gold": "{{ options[label] }}"}
+
+
+def test_a_generation_task_writes_and_grades(tmp_path):
+    task = make_task(tmp_path, **GENERATION, extract="is (.*)", tolerance=0.1)
+    assert (task.generates, task.metric, task.tolerance) == (True, "exact_match", 0.1)
+    assert task.eval[0].gold == "blue"
+    assert task.grade("It is Blue.", task.eval[0]) == Grade("blue", 1.0, True, False)
+    assert task.grade("Blue.", task.eval[0]) == Grade(None, 0.0, False, False)
+
+
+def test_a_choice_task_writes_nothing(tmp_path):
+    task = make_task(tmp_path)
+    assert (task.generates, task.metric, task.decoding, task.conditions) == (False, "acc", None, {})
+
+
+def test_how_answers_are_written_is_what_the_table_says(tmp_path):
+    assert make_task(tmp_path, **GENERATION).decoding == Decoding()
+    keys = {
+        "max_new_tokens": 5,
+        "stop": ("\n", "Q:"),
+        "no_repeat_ngram_size": 2,
+        "temperature": 0.7,
+        "top_k": 40,
+        "top_p": 0.9,
+        "repeats": 3,
+        "seed": 8,
+    }
+    assert make_task(tmp_path, **GENERATION, **keys).decoding == Decoding(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "stop"),
+    [
+        ({"stop": "\n"}, ("\n",)),
+        ({"fewshot": 1}, ("\n\n",)),
+        ({"fewshot": 1, "stop": ()}, ()),
+        ({"fewshot": 1, "stop": "Q:"}, ("Q:",)),
+        ({"fewshot": 1, "fewshot_separator": ""}, ()),
+        ({"fewshot": 1, "chat": True}, ()),
+    ],
+)
+def test_an_answer_ends_where_the_next_example_would_begin(tmp_path, keys, stop):
+    decoding = make_task(tmp_path, **GENERATION, train="data.jsonl", **keys).decoding
+    assert decoding is not None
+    assert decoding.stop == stop
+
+
+def test_a_digest_changes_with_all_that_makes_texts_and_scores(tmp_path):
+    def make(**keys: Any) -> Task:
+        return make_task(tmp_path, train="data.jsonl", **(GENERATION | keys))
+
+    before = make()
+    others = [
+        make_task(tmp_path),
+        make(prompt="{{ question }}"),
+        make(gold="{{ options[1 - label] }}"),
+        make(gold="{{ options }}"),
+        make(delimiter="\n"),
+        make(chat=True),
+        make(metric="f1"),
+        make(extract=".*"),
+        make(extract=".*", extract_match="first"),
+        make(normalise=("case",)),
+        make(max_new_tokens=7),
+        make(stop="x"),
+        make(no_repeat_ngram_size=2),
+        make(temperature=0.5),
+        make(temperature=0.5, seed=1),
+        make(temperature=0.5, repeats=2),
+        make(temperature=0.5, top_k=2),
+        make(temperature=0.5, top_p=0.5),
+        make(fewshot=1),
+        make(fewshot=1, fewshot_separator="\n"),
+        make(fewshot=2),
+    ]
+    assert len({before.digest, *(task.digest for task in others)}) == 22
+    same = [make(tolerance=0.5), make(metric="exact_match"), make(slices=("place",))]
+    assert {task.digest for task in same} == {before.digest}
+
+
+def test_what_is_learnt_changes_with_what_is_shown_and_nothing_else(tmp_path):
+    def digest(**keys: Any) -> str:
+        return make_task(tmp_path, train="data.jsonl", **(GENERATION | keys)).train_digest
+
+    same = {digest(), digest(metric="f1"), digest(temperature=1.0), digest(max_new_tokens=2)}
+    assert same == {digest()}
+    others = [digest(prompt="x"), digest(delimiter=""), digest(chat=True), digest(fewshot=1)]
+    assert len({*same, *others}) == 5
+
+
+@pytest.mark.parametrize("keys", [{"metric": "acc"}, {"extract": "("}, {"metric": "bleau"}])
+def test_a_mistake_in_the_table_shows_before_a_model_is_loaded(tmp_path, keys):
+    with pytest.raises(ConfigurationError, match=rf"tasks\.support\.{next(iter(keys))}: "):
+        _ = make_task(tmp_path, **GENERATION, **keys).digest
 
 
 def test_an_example_is_found_by_its_id(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.models.encoding import encode_prompt
 from pytest_muscle.training.sequences import split, training_sequences
 
 
@@ -63,3 +64,22 @@ def test_the_split_depends_on_the_seed_alone():
 def test_one_example_cannot_be_split():
     with pytest.raises(TrainingError, match="1 training example cannot be split"):
         split(sequences(1), 0.2, 0)
+
+
+@pytest.mark.parametrize("delimiter", [" ", "\n", ""])
+def test_a_generation_task_is_learnt_from_the_tokens_it_is_asked_by(
+    colour_task, tiny_tokenizer, delimiter
+):
+    task = colour_task(
+        5, kind="generation", choices=None, gold="{{ options[label] }}", delimiter=delimiter
+    )
+
+    found = training_sequences(task, tiny_tokenizer, None)
+
+    for example, sequence in zip(task.train, found, strict=True):
+        tokens = sequence["input_ids"]
+        prompt = list(encode_prompt(tiny_tokenizer, example))
+        assert tokens[: len(prompt)] == prompt
+        assert tiny_tokenizer.decode(tokens) == (
+            f"Question: {example.fields['question']}\nAnswer:{delimiter}{example.gold}</s>"
+        )
