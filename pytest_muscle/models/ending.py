@@ -63,8 +63,8 @@ class Ending:
 def end_tokens(network: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """Return the tokens with which a model ends a text: its own and its tokenizer's."""
     ends: set[int] = set()
-    settings = getattr(network, "generation_config", None)
-    for owner in (settings, network.config.get_text_config(), tokenizer):
+    settings = getattr(network, "generation_config", None) or network.config.get_text_config()
+    for owner in (settings, tokenizer):
         found = getattr(owner, "eos_token_id", None)
         ends.update([found] if isinstance(found, int) else found or [])
     return ends

@@ -254,7 +254,8 @@ class _Writer:
             elif way is not Way.CACHED:
                 self._slow.add(way)
             left = [draft for draft in group if texts[draft.slot] is None]
-            for batch in batches(left, _size, lambda: self._budget):
+            alone = way is Way.ALONE
+            for batch in batches(left, _size, lambda alone=alone: 0 if alone else self._budget):
                 yield way, batch
 
     def _use_prefix(self, drafts: Sequence[Draft]) -> None:

@@ -85,12 +85,18 @@ def _estimated_bytes(parts: NetworkParts) -> float:
 
 def _cached_bytes(parts: NetworkParts) -> float:
     """Return the bytes of a token's keys and values in all layers; twice, as a cache is copied."""
-    config: Any = parts.network.config.get_text_config()
-    heads = int(config.num_attention_heads)
-    width = getattr(config, "head_dim", None) or int(config.hidden_size) // heads
-    shared = getattr(config, "num_key_value_heads", None) or heads
-    values = int(config.num_hidden_layers) * int(shared) * int(width)
-    return 4.0 * values * parts.dtype.itemsize
+    import torch
+
+    ids = torch.zeros(1, 8, dtype=torch.long, device=parts.device)
+    with torch.inference_mode():
+        _, cache = parts.states(input_ids=ids, use_cache=True)
+    tensors = [
+        tensor
+        for layer in getattr(cache, "layers", ())
+        for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None))
+        if tensor is not None
+    ]
+    return 2.0 * sum(tensor.numel() * tensor.itemsize for tensor in tensors) / ids.numel()
 
 
 def chunk_size(parts: NetworkParts) -> int:
