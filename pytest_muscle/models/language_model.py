@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.device import mixed_precision
+from pytest_muscle.models.generation import generate_texts
 from pytest_muscle.models.loading import (
     load_config,
     load_network,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_muscle.models.probe import Engine
+    from pytest_muscle.tasks.decoding import Decoding
 
 
 class BaseModel:
@@ -249,6 +251,42 @@ class LanguageModel:
                 network,
                 self.tokenizer,
                 requests,
+                engine=engine,
+                batch_tokens=self.batch_tokens,
+                total=total,
+                progress=self.progress,
+                description=description,
+                journal=journal,
+            )
+
+    def generate(
+        self,
+        prompts: Iterable[tuple[int, ...]],
+        decoding: Decoding,
+        *,
+        total: int | None = None,
+        description: str = "generating",
+        journal: Journal | None = None,
+    ) -> list[tuple[str, ...]]:
+        """Return the texts written after each prompt, one per repeat.
+
+        Args:
+            prompts: Token ids, read piece by piece.
+            decoding: How texts are written.
+            total: Their number for the progress bar, where they have no length.
+            description: What the progress bar says.
+            journal: Where batches are kept as they are answered.
+
+        Raises:
+            ModelError: If model or adapter cannot be loaded or a prompt has no token.
+        """
+        engine = self.base.engine
+        with self.base.scoring(self.adapter) as network:
+            return generate_texts(
+                network,
+                self.tokenizer,
+                prompts,
+                decoding,
                 engine=engine,
                 batch_tokens=self.batch_tokens,
                 total=total,

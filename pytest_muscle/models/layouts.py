@@ -53,10 +53,13 @@ def compute_prefix(parts: NetworkParts, tokens: tuple[int, ...]) -> Prefix | Non
     """Run the prefix through the decoder; none if its cache cannot be shared by a batch."""
     ids = torch.tensor([tokens], device=parts.device)
     _, cache = parts.states(input_ids=ids, use_cache=True)
-    sharable = (DynamicLayer, DynamicSlidingWindowLayer)
-    if not isinstance(cache, DynamicCache) or any(type(x) not in sharable for x in cache.layers):
-        return None
-    return Prefix(tokens, cache)
+    return Prefix(tokens, cache) if is_plain_cache(cache) else None
+
+
+def is_plain_cache(cache: Any) -> bool:
+    """Return whether a cache holds keys and values of each token and nothing else."""
+    plain = (DynamicLayer, DynamicSlidingWindowLayer)
+    return isinstance(cache, DynamicCache) and all(type(x) in plain for x in cache.layers)
 
 
 Nodes = Sequence[tuple[int, int]]

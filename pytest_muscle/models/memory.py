@@ -16,6 +16,9 @@ T = TypeVar("T")
 MOST_TOKENS = {"cpu": 512, "mps": 8192, "cuda": 65536}
 """Batches larger than this are no faster."""
 
+MOST_CACHED = {"cpu": 2**14, "mps": 2**16, "cuda": 2**18}
+"""Tokens in the cache of a batch of texts that grow; more are hardly faster."""
+
 CHUNK_LOGITS = {"cpu": 2**24, "mps": 2**25, "cuda": 2**28}
 """Logits made at once; 2**24 are 64 MiB in float32."""
 
@@ -31,6 +34,16 @@ def token_budget(parts: NetworkParts) -> int:
     On CUDA devices the memory that a token takes is measured, elsewhere estimated from the
     model's widths.
     """
+    return _budget(parts, 0.0, MOST_TOKENS[parts.device.type])
+
+
+def cache_budget(parts: NetworkParts) -> int:
+    """Return how many tokens a batch of growing texts may have at its end, padding included."""
+    return _budget(parts, _cached_bytes(parts), MOST_CACHED[parts.device.type])
+
+
+def _budget(parts: NetworkParts, cached: float, most: int) -> int:
+    """Return how many tokens fit if each takes so many bytes more than a forward pass does."""
     import torch
 
     device = parts.device
@@ -45,8 +58,8 @@ def token_budget(parts: NetworkParts) -> int:
         each = _estimated_bytes(parts)
     if not parts.split:
         each += 8 * parts.vocabulary
-    budget = int(SHARE * free / each)
-    return max(_PROBE_TOKENS, min(budget, MOST_TOKENS[device.type]))
+    budget = int(SHARE * free / (each + cached))
+    return max(_PROBE_TOKENS, min(budget, most))
 
 
 def _measured_bytes(parts: NetworkParts) -> float:
@@ -68,6 +81,22 @@ def _estimated_bytes(parts: NetworkParts) -> float:
     hidden = int(config.hidden_size)
     inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
     return float(parts.dtype.itemsize * (16 * hidden + 4 * inner))
+
+
+def _cached_bytes(parts: NetworkParts) -> float:
+    """Return the bytes of a token's keys and values in all layers; twice, as a cache is copied."""
+    import torch
+
+    ids = torch.zeros(1, 8, dtype=torch.long, device=parts.device)
+    with torch.inference_mode():
+        _, cache = parts.states(input_ids=ids, use_cache=True)
+    tensors = [
+        tensor
+        for layer in getattr(cache, "layers", ())
+        for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None))
+        if tensor is not None
+    ]
+    return 2.0 * sum(tensor.numel() * tensor.itemsize for tensor in tensors) / ids.numel()
 
 
 def chunk_size(parts: NetworkParts) -> int:

@@ -120,7 +120,7 @@ def _checked_split(parts: NetworkParts) -> NetworkParts:
     whole = NetworkParts(parts.network, split=False)
     if not parts.split:
         return whole
-    ids = torch.tensor([_tokens(parts)[:6]], device=parts.device)
+    ids = torch.tensor([probe_tokens(parts)[:6]], device=parts.device)
     wanted, _ = whole.states(input_ids=ids, use_cache=False)
     try:
         states, _ = parts.states(input_ids=ids, use_cache=False)
@@ -136,9 +136,9 @@ def _checked_split(parts: NetworkParts) -> NetworkParts:
 def _is_equal(parts: NetworkParts, layout: Layout) -> bool:
     if layout is PLAIN:
         return True
-    if not is_taken(parts, layout) or _has_window_of_places(parts.network.config):
+    if not is_taken(parts, layout) or has_window_of_places(parts.network.config):
         return False
-    tokens = _tokens(parts)
+    tokens = probe_tokens(parts)
     trees, nodes = _probe(parts)
     prefix_tokens = tuple(tokens[index] for index in _PREFIX)
     try:
@@ -156,7 +156,7 @@ def _is_equal(parts: NetworkParts, layout: Layout) -> bool:
 
 
 def _probe(parts: NetworkParts) -> tuple[list[Any], list[tuple[int, int]]]:
-    tokens = _tokens(parts)
+    tokens = probe_tokens(parts)
     trees = [
         build_tree([tuple(tokens[index] for index in sequence) for sequence in sequences])
         for sequences in _SEQUENCES
@@ -164,13 +164,13 @@ def _probe(parts: NetworkParts) -> tuple[list[Any], list[tuple[int, int]]]:
     return trees, [(row, node) for row, tree in enumerate(trees) for node in range(len(tree))]
 
 
-def _tokens(parts: NetworkParts) -> list[int]:
+def probe_tokens(parts: NetworkParts) -> list[int]:
     """Return twelve tokens from all over the vocabulary."""
     step = max(1, parts.vocabulary // 13)
     return [(1 + number) * step % parts.vocabulary for number in range(12)]
 
 
-def _has_window_of_places(config: Any) -> bool:
+def has_window_of_places(config: Any) -> bool:
     """Return whether attention looks back over places in a row, whatever their positions.
 
     GPT-Neo's does. The probe is shorter than such windows.

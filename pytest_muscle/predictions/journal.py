@@ -25,8 +25,8 @@ class Batch(NamedTuple):
 
     Attributes:
         window: Number of the window of requests that they belong to.
-        slots: Which of the window's continuations were scored.
-        values: Their log-likelihoods in nats.
+        slots: Which of the window's continuations were scored, or texts written.
+        values: Log-likelihoods of the continuations in nats, or the texts.
         examples: Number of examples that are ready with it.
         asked: Most tokens in a batch, as the user set it.
         budget: Most tokens in the batch after it.
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
     window: int
     slots: list[int]
-    values: list[float]
+    values: list[float] | list[str]
     examples: int
     asked: int | Literal["auto"]
     budget: int

@@ -92,3 +92,49 @@ def test_log_likelihoods_of_the_real_model_are_those_of_lm_evaluation_harness(ex
     harness = HFLM(pretrained=network, tokenizer=tokenizer, batch_size=16)
     expected = [value for value, _ in harness.loglikelihood(instances)]
     assert [value for values in found for value in values] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.timeout(1800)
+def test_texts_of_the_real_model_are_those_of_generate_one_by_one(example):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    from pytest_muscle.models.generation import generate_texts
+    from pytest_muscle.tasks.decoding import Decoding
+
+    folder = str(example / "models" / "v2")
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    lines = (example / "data" / "cities-validation.jsonl").read_text().splitlines()
+    cities = [json.loads(line)["city"] for line in lines]
+    shots = "".join(f"The city of {city} is known for its history.\n" for city in cities[:20])
+    prompts = [
+        tuple(tokenizer.encode(f"{shots}The city of {city} is known for")) for city in cities[20:40]
+    ]
+    network.generation_config.eos_token_id = [tokenizer.eos_token_id, *tokenizer.encode("the")]
+    ends = network.generation_config.eos_token_id
+    for settings in ({}, {"no_repeat_ngram_size": 2, "stop": ("\n", ".")}):
+        found = generate_texts(network, tokenizer, prompts, Decoding(max_new_tokens=32, **settings))
+        wanted = []
+        for prompt in prompts:
+            ids = torch.tensor([prompt])
+            stop = settings.get("stop", ())
+            output = network.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=GenerationConfig(
+                    max_new_tokens=32,
+                    do_sample=False,
+                    eos_token_id=ends,
+                    no_repeat_ngram_size=settings.get("no_repeat_ngram_size", 0),
+                    stop_strings=list(stop) or None,
+                ),
+                tokenizer=tokenizer,
+            )
+            new = output[0, len(prompt) :].tolist()
+            text = tokenizer.decode(new[: -(new[-1] in ends) or None], skip_special_tokens=True)
+            for end in stop:
+                text = text.split(end)[0]
+            wanted.append((text,))
+        assert found == wanted
+        assert len(set(wanted)) > 10
