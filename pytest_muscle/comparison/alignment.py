@@ -67,7 +67,7 @@ def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Posit
 
 def _refuse_other_marks(old: Predictions, new: Predictions, task: str | None) -> None:
     """Raise where one table has graded scores or several draws and the other has not."""
-    if old.graded != new.graded:
+    if old.graded != new.graded and _is_answered(old) and _is_answered(new):
         graded, other = ("old", "new") if old.graded else ("new", "old")
         raise ComparisonError(
             f"the {graded} scores are graded, and the {other} answers are right or wrong",
@@ -81,6 +81,12 @@ def _refuse_other_marks(old: Predictions, new: Predictions, task: str | None) ->
             where=task,
             hint="compare both with one: dataclasses.replace(predictions, tolerance=…)",
         )
+
+
+def _is_answered(table: Predictions) -> bool:
+    """Return whether an answer is there to tell graded scores from right and wrong ones."""
+    answers: list[Any] = table.columns.answers.tolist()
+    return table.graded or any(answer is not None for answer in answers)
 
 
 def _draws(before: Columns, after: Columns, task: str | None) -> tuple[Draws, Draws]:
@@ -118,7 +124,7 @@ def _align_all(
         new_correct=after.correct[aligned],
         old_scores=before.scores,
         new_scores=after.scores[aligned],
-        graded=old.graded,
+        graded=old.graded or new.graded,
         tolerance=old.tolerance,
         old_draws=old_draws,
         new_draws=None if new_draws is None else new_draws[aligned],
@@ -150,7 +156,7 @@ def _align_needed(
     _check_answers(compared, after, order, task)
     negative = np.zeros(len(ids), dtype=np.bool_)
     answered = after.take(order)
-    if old.graded:
+    if old.graded or new.graded:
         old_draws, new_draws = _draws(compared, answered, task)
         marks = (compared.scores, old_draws), (answered.scores, new_draws)
         negative[asked] = graded_flips(*marks, old.tolerance)[0]
@@ -170,7 +176,7 @@ def _align_needed(
         new_scores=scores,
         negative=negative,
         unasked=unasked,
-        graded=old.graded,
+        graded=old.graded or new.graded,
         tolerance=old.tolerance,
     )
     return pairs, order

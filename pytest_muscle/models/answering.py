@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from pytest_muscle.models.encoding import encode_prompt
 from pytest_muscle.models.language_model import LanguageModel
 from pytest_muscle.models.scoring import LoglikelihoodRequest
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.journal import Journal
-from pytest_muscle.predictions.judging import judge
+from pytest_muscle.predictions.judging import judge, judge_texts
 from pytest_muscle.predictions.question import Question
+
+if TYPE_CHECKING:
+    from pytest_muscle.tasks import Example, Task
+    from pytest_muscle.tasks.examples import SomeExamples
 
 
 def answer(
@@ -36,6 +41,44 @@ def answer(
         MuscleError: If data or model are not usable.
     """
     task, asked = question.task, question.examples
+    about = {"dtype": str(model.base.dtype).removeprefix("torch.")}
+    if asked:
+        about["layout"] = model.base.engine.layout.name
+    graded = False
+    if task.decoding is not None:
+        prompts = (encode_prompt(model.tokenizer, example) for example in asked)
+        texts = (
+            model.generate(
+                prompts,
+                task.decoding,
+                total=len(asked),
+                description=description,
+                journal=journal,
+            )
+            if asked
+            else ()
+        )
+        rows, graded = judge_texts(task, asked, texts)
+    else:
+        rows = judge(task, asked, _choose(model, task, asked, description, journal))
+    return Predictions(
+        rows=rows,
+        task=task.name,
+        model=model.describe(),
+        facts={"task_digest": task.digest, **about, **facts},
+        unasked=question.unasked,
+        graded=graded,
+    )
+
+
+def _choose(
+    model: LanguageModel,
+    task: Task,
+    asked: Sequence[Example] | SomeExamples,
+    description: str,
+    journal: Journal | None,
+) -> Sequence[tuple[float, ...]]:
+    """Return the log-likelihoods of each example's options."""
     requests = (
         LoglikelihoodRequest(
             example.prompt,
@@ -43,18 +86,8 @@ def answer(
         )
         for example in asked
     )
-    scored = (
-        model.loglikelihoods(requests, total=len(asked), description=description, journal=journal)
-        if asked
-        else ()
-    )
-    about = {"dtype": str(model.base.dtype).removeprefix("torch.")}
-    if asked:
-        about["layout"] = model.base.engine.layout.name
-    return Predictions(
-        rows=judge(task, asked, scored),
-        task=task.name,
-        model=model.describe(),
-        facts={"task_digest": task.digest, **about, **facts},
-        unasked=question.unasked,
+    if not asked:
+        return ()
+    return model.loglikelihoods(
+        requests, total=len(asked), description=description, journal=journal
     )

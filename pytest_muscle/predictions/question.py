@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_muscle.digests import digest_json
+from pytest_muscle.references import is_reference
 
 if TYPE_CHECKING:
     from pytest_muscle.predictions.prediction import Predictions
@@ -30,9 +31,15 @@ class Question:
 
     @classmethod
     def needed(cls, task: Task, old: Predictions) -> Question:
-        """Return the examples that can be negative flips: those that the old model has right."""
-        columns = old.columns
-        return cls(task, tuple(columns.ids[columns.correct]), tuple(columns.ids[~columns.correct]))
+        """Return the examples that can be negative flips: those that the old model has right.
+
+        Of graded scores those that can fall; by a metric of the user's own any can, as it may go
+        below zero.
+        """
+        if old.graded and is_reference(task.metric):
+            return cls(task)
+        columns, wanted = old.columns, old.can_flip
+        return cls(task, tuple(columns.ids[wanted]), tuple(columns.ids[~wanted]))
 
     @classmethod
     def same_as(cls, task: Task, table: Predictions) -> Question:
