@@ -193,19 +193,16 @@ def check_excess(
     """
     from pytest_muscle.comparison.noise import excess, excess_interval, excess_upper_bound
 
-    pairs = report.pairs
-    shares = floor.aligned(pairs.ids)
-    rate, below = 100 * report.negative_flip_rate, 100 * float(shares.mean())
+    negative, aligned = report.pairs.negative, floor.align(report.pairs.ids)
+    rate, below = 100 * report.negative_flip_rate, 100 * aligned.rate
     return Check(
         measure="negative flip rate above the noise floor",
-        value=excess(pairs.negative, shares),
+        value=excess(negative, aligned),
         limit=limit,
         unit="points",
-        note=f"{rate:.2f} % less a floor of {below:.2f} %, from {floor.builds} builds",
-        interval=lambda: excess_interval(pairs.negative, shares, LIKELY),
-        bound=(
-            None if confidence is None else excess_upper_bound(pairs.negative, shares, confidence)
-        ),
+        note=f"{rate:.2f} % less a floor of {below:.2f} %, from {floor.k} builds",
+        interval=lambda: excess_interval(negative, aligned, LIKELY),
+        bound=None if confidence is None else excess_upper_bound(negative, aligned, confidence),
         confidence=confidence,
     )
 

@@ -37,7 +37,7 @@ class SliceSummary(NamedTuple):
     nfr: float
     low: float
     high: float
-    p: float
+    p: float = 1.0
 
 
 def summarise_slices(report: FlipReport) -> tuple[SliceSummary, ...]:
