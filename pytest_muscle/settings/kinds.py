@@ -85,6 +85,12 @@ def _check_generation(task: TaskSettings, given: Mapping[str, Any], where: str) 
             where=f"{where}.stop",
             hint="leave it out",
         )
+    if task.repeats == 2:
+        raise ConfigurationError(
+            "2 draws cannot tell a flip from noise",
+            where=f"{where}.repeats",
+            hint="draw 3 or more answers, or one",
+        )
     if task.temperature == 0:
         _refuse(
             given,
