@@ -151,7 +151,7 @@ def test_a_digest_is_that_of_prompt_gold_and_messages():
         render(SKY | {"answer": "grey"})[0],
         render(SKY, delimiter="\n")[0],
         render(SKY, chat=True, prompt="{{ question }}")[0],
-        render(SKY, chat=("{{ question }}\n\nuser: x",), prompt=None)[0],
+        render(SKY, chat=("{{ question }}\n\nassistant: \n\nuser: x",), prompt=None)[0],
         render(SKY, chat=("{{ question }}", "", "x"), prompt=None)[0],
     ]
     assert len({sky.digest, *(example.digest for example in others)}) == 7
