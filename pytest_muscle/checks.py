@@ -77,7 +77,8 @@ def check_flips(
     def examples_to_decide() -> int | None:
         from pytest_muscle.comparison.intervals import examples_to_decide
 
-        return examples_to_decide(flips, report.n, limit, confidence or LIKELY, method)
+        needed = examples_to_decide(flips, report.n, limit, confidence or LIKELY, method)
+        return None if needed == report.n else needed
 
     return Check(
         measure="negative flip rate",

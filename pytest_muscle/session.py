@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from pytest_muscle.errors import ConfigurationError, MuscleError, MuscleWarning, nearest
+from pytest_muscle.errors import (
+    ComparisonError,
+    ConfigurationError,
+    MuscleError,
+    MuscleWarning,
+    nearest,
+)
 from pytest_muscle.settings.flags import Flags, find_file
 from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
@@ -206,7 +212,7 @@ class MuscleSession:
         if (update := self._update) is None:
             return {}
         compared = {
-            name: [side for side in SIDES if update.made_predictions(side, name) is not None]
+            name: [side for side in SIDES if _is_compared(update, side, name)]
             for name in update.tasks
             if update.made_predictions("old", name) is not None
         }
@@ -233,6 +239,16 @@ class MuscleSession:
                 hint="write a muscle.toml there, or name one with --muscle-config",
             )
         return self.settings
+
+
+def _is_compared(update: ModelUpdate, side: Literal["new", "compat"], task: str) -> bool:
+    if update.made_predictions(side, task) is None:
+        return False
+    try:
+        update.flip_report(task, side)
+    except ComparisonError:  # the test that asked for it has failed and says why
+        return False
+    return True
 
 
 KEY = pytest.StashKey[MuscleSession]()

@@ -124,7 +124,7 @@ class Baselines:
             "data_digest": _data_digest(columns),
             "asked": asked(task),
         }
-        about = {"task": task.name, "model": table.model, "facts": facts}
+        about = {**table.about, "task": task.name, "facts": facts}
         rounded = [_rounded(row) for row in rows]
         write_table(self.path(task.name), rounded, about, beside=lambda row: _question(task, row))
 

@@ -98,6 +98,7 @@ def asked(task: Task) -> dict[str, Any]:
         "metric": task.metric,
         "delimiter": keys.delimiter,
         **({"metric source": source} if source else {}),
+        **task.conditions,
     }
 
 

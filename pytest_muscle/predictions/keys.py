@@ -16,6 +16,9 @@ SCORING_VERSION = 2
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
 """What else computes the answers; each version of each may do so otherwise."""
 
+TEXT_LIBRARIES = ("regex", "rouge-score", "sacrebleu")
+"""What finds answers in texts and judges them."""
+
 
 class PredictionKey(CacheKey):
     """What makes a table of predictions: task, model, adapter, device, code versions."""
@@ -47,6 +50,8 @@ def prediction_key(
         if source is None:
             return None
         metric["source"] = source
+    if task.generates:
+        metric |= library_versions(*TEXT_LIBRARIES)
     return PredictionKey(
         task.name,
         side,

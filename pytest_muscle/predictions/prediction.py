@@ -144,6 +144,17 @@ class Predictions:
         columns = self.columns
         return columns.scores > self.tolerance if self.graded else columns.correct
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the table as a whole, for its manifest."""
+        return {
+            "task": self.task,
+            "model": self.model,
+            "graded": self.graded,
+            "tolerance": self.tolerance,
+            "facts": self.facts,
+        }
+
     def only(self, kept: Mask) -> Predictions:
         """Return the table with some of its rows.
 
@@ -219,14 +230,7 @@ class Predictions:
         """
         from pytest_muscle.predictions.jsonl import write_table
 
-        about = {
-            "task": self.task,
-            "model": self.model,
-            "graded": self.graded,
-            "tolerance": self.tolerance,
-            "facts": self.facts,
-        }
-        write_table(Path(path), self.rows, about, self.unasked)
+        write_table(Path(path), self.rows, self.about, self.unasked)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:

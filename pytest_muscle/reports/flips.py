@@ -82,7 +82,7 @@ def _paragraph(flip: Flip, texts: Sequence[str], newer: str, *, full: bool) -> s
         shown = printable(text) if full else shorten(text, SENTENCE_WIDTH)
         fields[name] = shown if mark is None else f"{score(mark)}  {shown}"
     for name, (answer, written) in zip(("old", newer), _written(flip), strict=True):
-        if written and written != answer and (full or answer is None):
+        if written and written.strip() != answer and (full or answer is None):
             text = printable(written) if full else shorten(written, SENTENCE_WIDTH)
             fields[f"{name} wrote"] = text
     width = max(map(len, [*fields, newer]))
@@ -100,7 +100,7 @@ def _id(flip: Flip, *, full: bool) -> str:
 
 def _prompt(flip: Flip) -> str:
     assert flip.example is not None
-    return excerpt(flip.example.prompt, PROMPT_WIDTH)
+    return excerpt(flip.example.question, PROMPT_WIDTH)
 
 
 def _answer(flip: Flip, answer: Any) -> str:
