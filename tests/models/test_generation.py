@@ -136,6 +136,20 @@ def test_scaled_positions_are_no_matter_for_short_texts(make_writer, tiny_tokeni
     assert found == wanted
 
 
+@pytest.mark.parametrize("name", ["mistral", "gemma2", "longrope"])
+@pytest.mark.filterwarnings("ignore:Phi3ForCausalLM writes one text at a time")
+def test_short_texts_and_long_ones_beside_each_other(make_writer, tiny_tokenizer, name):
+    network = make_writer(name)
+    prompts = [prompt[-size:] for prompt in PROMPTS[:4] for size in (2, 4, 9, 99)]
+    wanted = one_by_one(network, tiny_tokenizer, prompts, max_new_tokens=7)
+
+    found = generate_texts(
+        network, tiny_tokenizer, prompts, Decoding(max_new_tokens=7), engine=engine_of(network)
+    )
+
+    assert found == wanted
+
+
 def test_a_model_without_a_cache_is_run_anew_for_each_token(make_writer, tiny_tokenizer):
     network = make_writer("llama")
     wanted = one_by_one(network, tiny_tokenizer, PROMPTS)
