@@ -251,11 +251,19 @@ class _Writer:
         for (way, _), group in chosen.items():
             if way is Way.SHARED:
                 self._use_prefix(group)
-            elif way is not Way.CACHED:
+            elif way is not Way.CACHED and way not in self._slow:
                 self._slow.add(way)
+                warnings.warn(
+                    f"{type(self._parts.network).__name__} writes {way.value} (in batches over a "
+                    "cache it gives other answers); what it writes is right all the same, only "
+                    "slower",
+                    stacklevel=2,
+                )
             left = [draft for draft in group if texts[draft.slot] is None]
-            alone = way is Way.ALONE
-            for batch in batches(left, _size, lambda alone=alone: 0 if alone else self._budget):
+            if way is Way.ALONE:
+                yield from ((way, [draft]) for draft in left)
+                continue
+            for batch in batches(left, _size, lambda: self._budget):
                 yield way, batch
 
     def _use_prefix(self, drafts: Sequence[Draft]) -> None:
@@ -275,14 +283,7 @@ class _Writer:
         return full and not self._ending.is_reached(draft.tokens)
 
     def warn(self) -> None:
-        """Warn of what took longer, and of texts that are not what they might be."""
-        model = type(self._parts.network).__name__
-        for way in self._slow:
-            warnings.warn(
-                f"{model} writes {way.value} (in batches over a cache it gives other answers); "
-                "what it writes is right all the same, only slower",
-                stacklevel=3,
-            )
+        """Warn of texts that are not what they might be."""
         if self._cut:
             warnings.warn(
                 f"{self._cut} prompts are longer than the model's {self._longest} tokens; "

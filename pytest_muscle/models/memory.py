@@ -96,7 +96,8 @@ def _cached_bytes(parts: NetworkParts) -> float:
         for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None))
         if tensor is not None
     ]
-    return 2.0 * sum(tensor.numel() * tensor.itemsize for tensor in tensors) / ids.numel()
+    size = sum(int(tensor.numel() * tensor.itemsize) for tensor in tensors)
+    return 2.0 * size / ids.numel()
 
 
 def chunk_size(parts: NetworkParts) -> int:

@@ -137,4 +137,4 @@ def test_texts_of_the_real_model_are_those_of_generate_one_by_one(example):
                 text = text.split(end)[0]
             wanted.append((text,))
         assert found == wanted
-        assert len(set(wanted)) > 10
+        assert len(set(wanted)) > 5

@@ -107,6 +107,17 @@ def test_equals_generate_one_by_one(make_writer, tiny_tokenizer, name, ngram):
     assert len(set(wanted)) > 4
 
 
+def test_what_fills_up_a_short_prompt_is_no_part_of_an_n_gram(llama, tiny_tokenizer):
+    """After the last token 0 comes the prompt's first one, as it does after a filling 0."""
+    ids = torch.tensor([(first, second, 0) for first in range(2, 97) for second in range(2, 42)])
+    (found, *_) = (llama(ids).logits[:, -1].argmax(-1) == ids[:, 0]).nonzero()[:, 0].tolist()
+    prompts = [tuple(ids[found].tolist()), PROMPTS[0]]
+    wanted = one_by_one(llama, tiny_tokenizer, prompts, no_repeat_ngram_size=2)
+
+    decoding = Decoding(max_new_tokens=NEW, no_repeat_ngram_size=2)
+    assert generate_texts(llama, tiny_tokenizer, prompts, decoding) == wanted
+
+
 @pytest.mark.parametrize("name", ["mamba", "lfm2", "longrope"])
 def test_what_no_batch_can_do_is_written_alone_and_warned_of(make_writer, tiny_tokenizer, name):
     network = make_writer(name)
@@ -132,6 +143,20 @@ def test_scaled_positions_are_no_matter_for_short_texts(make_writer, tiny_tokeni
         found = generate_texts(
             network, tiny_tokenizer, prompts, Decoding(max_new_tokens=6), engine=engine
         )
+
+    assert found == wanted
+
+
+@pytest.mark.parametrize("name", ["mistral", "gemma2", "longrope"])
+@pytest.mark.filterwarnings("ignore:Phi3ForCausalLM writes one text at a time")
+def test_short_texts_and_long_ones_beside_each_other(make_writer, tiny_tokenizer, name):
+    network = make_writer(name)
+    prompts = [prompt[-size:] for prompt in PROMPTS[:4] for size in (2, 4, 9, 13, 99)]
+    wanted = one_by_one(network, tiny_tokenizer, prompts, max_new_tokens=7)
+
+    found = generate_texts(
+        network, tiny_tokenizer, prompts, Decoding(max_new_tokens=7), engine=engine_of(network)
+    )
 
     assert found == wanted
 

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models import LanguageModel, LoglikelihoodRequest
+from pytest_muscle.tasks.decoding import Decoding
 
 REQUEST = LoglikelihoodRequest("Question: Which colour has the stone?\nAnswer:", (" red", " blue"))
 
@@ -223,3 +224,25 @@ def test_an_adapter_on_a_model_in_one_piece(base, directory, adapters, tiny_toke
     wanted = alone(directory, adapters[0], tiny_tokenizer)
 
     assert answers(LanguageModel(base, adapters[0])) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_texts_are_those_of_the_model_with_the_adapter(base, directory, adapters, tiny_tokenizer):
+    prompt = tuple(tiny_tokenizer.encode(REQUEST.prompt))
+    texts = []
+    for adapter in (adapters[0], None, adapters[1], adapters[0]):
+        network = AutoModelForCausalLM.from_pretrained(directory)
+        if adapter is not None:
+            network = PeftModel.from_pretrained(network, adapter)
+        ids = torch.tensor([prompt])
+        output = network.eval().generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=8,
+            do_sample=False,
+            pad_token_id=1,
+        )
+        texts.append(tiny_tokenizer.decode(output[0, len(prompt) :], skip_special_tokens=True))
+
+        model = LanguageModel(base, adapter)
+        assert model.generate([prompt], Decoding(max_new_tokens=8)) == [(texts[-1],)]
+    assert len(set(texts)) == 3

@@ -8,7 +8,9 @@ import torch
 
 from pytest_muscle.models import memory
 from pytest_muscle.models.memory import (
+    MOST_CACHED,
     MOST_TOKENS,
+    cache_budget,
     free_memory,
     is_out_of_memory,
     token_budget,
@@ -54,6 +56,17 @@ def test_logits_take_memory_where_they_cannot_be_told_from_states(make_network, 
 
     assert token_budget(NetworkParts(network)) == int(0.7e7 / 3072)
     assert token_budget(NetworkParts(network, split=False)) == int(0.7e7 / (3072 + 8 * 97))
+
+
+def test_tokens_of_growing_texts_take_their_keys_and_values_too(make_network, free, monkeypatch):
+    """Of 2 layers and 2 heads 8 numbers each, twice in float32, and a copy: 512 bytes more."""
+    monkeypatch.setitem(MOST_CACHED, "cpu", 10**6)
+    free(10_000_000)
+
+    assert cache_budget(network_parts(make_network("llama"))) == int(0.7e7 / (3072 + 512))
+    assert cache_budget(network_parts(make_network("mamba"))) > 256
+    free(10**15)
+    assert cache_budget(network_parts(make_network("llama"))) == 10**6
 
 
 @pytest.mark.parametrize("name", ["gpt2", "opt", "mamba", "bloom", "gemma2", "gpt_neo"])

@@ -51,6 +51,15 @@ def written(path: Path) -> Path:
     return path
 
 
+def test_texts_are_kept_as_they_are(path):
+    batch = Batch(0, [0, 2], ["a\nb \x00 ü 🙂 \u2028 \r\n", ""], 2, "auto", 512)
+    journal = opened(path)
+    journal.append(batch)
+    journal.close()
+
+    assert read(opened(path)) == [batch]
+
+
 def test_a_new_journal_knows_nothing(path):
     journal = opened(path)
 
