@@ -167,10 +167,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
     verbose = terminalreporter.config.get_verbosity() > 0
     for summary in summaries:
-        if not verbose:
-            for line in describe_worst(summary.slices):
-                terminalreporter.write_line(f"{summary.task}: {line}")
-        elif summary.slices:
+        worst = () if verbose else describe_worst(summary.slices)
+        for line in (*worst, *summary.found):
+            terminalreporter.write_line(f"{summary.task}: {line}")
+        if verbose and summary.slices:
             table = render_slices(summary.task, summary.slices, summary.compat_slices)
             terminalreporter.write_line(f"\n{table}")
 

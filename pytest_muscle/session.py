@@ -219,16 +219,22 @@ class MuscleSession:
         return {name: sides for name, sides in compared.items() if sides}
 
     def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
-        from pytest_muscle.reports.slices import summarise_slices
+        from pytest_muscle.reports.slices import describe_found, summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
         update = self.update
         reports = {side: update.flip_report(name, side) for side in sides}
-        slices = {side: summarise_slices(report) for side, report in reports.items()}
+        keys = update.tasks[name].settings
+        slices = {
+            side: summarise_slices(report, keys.slice_adjustment)
+            for side, report in reports.items()
+        }
+        found = describe_found(next(iter(reports.values())), keys.seed) if keys.find_slices else ()
         return replace(
             summarise(name, reports.get("new"), reports.get("compat")),
             slices=slices.get("new", ()),
             compat_slices=slices.get("compat", ()),
+            found=found,
         )
 
     def _settings(self) -> Settings:

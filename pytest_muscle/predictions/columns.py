@@ -158,9 +158,9 @@ class Columns(Sequence[Prediction]):
             )
         builder = ColumnsBuilder(where=where)
         for id_, mark in zip(listed, marks, strict=True):
-            if isinstance(mark, float | int) and not math.isfinite(mark):
+            if not isinstance(mark, float | int) or not math.isfinite(mark):
                 raise PredictionsError(
-                    f"the score of example {id_!r} is {mark}",
+                    f"the score of example {id_!r} is {mark!r}",
                     where=where,
                     hint="scores are finite numbers; give 0 to an answer that has none",
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_muscle.settings.locations import is_path
+from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
     from pytest_muscle.settings import Settings
@@ -25,10 +26,20 @@ def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
         name = f"{model.model}@{model.revision}" if model.revision else model.model
         adapter = f", adapter {model.adapter}" if model.adapter else ""
         lines.append(f"muscle: {version} = {name} ({kind}{adapter})")
+    lines += _describe_families(settings)
     run = settings.run
     held = _held(settings) if verbose else ""
     lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}{held}")
     return lines
+
+
+def _describe_families(settings: Settings) -> list[str]:
+    gates = [task.gate for task in settings.tasks.values() if task.gate.family_wise]
+    if not gates:
+        return []
+    limits = gates[0].family
+    levels = sorted({f"{100 * (gate.judged_confidence or 0):.4g} %" for gate in gates})
+    return [f"muscle: family-wise, {counted(limits, 'limit')} judged at {', '.join(levels)} each"]
 
 
 def _held(settings: Settings) -> str:

@@ -40,16 +40,18 @@ class SliceSummary(NamedTuple):
     p: float = 1.0
 
 
-def summarise_slices(report: FlipReport) -> tuple[SliceSummary, ...]:
+def summarise_slices(report: FlipReport, adjustment: str = "holm") -> tuple[SliceSummary, ...]:
     """Return a comparison's slices by the columns that its tables name, worst first.
 
-    Their p-values are adjusted by Holm's method.
+    Args:
+        report: The comparison.
+        adjustment: How their p-values are adjusted, a name in `ADJUSTMENTS`.
     """
     from pytest_muscle.comparison.slices import adjust_slices, report_slices
 
     slices = report_slices(report)
     if any(group.p_value <= SURE for group in slices):  # else adjusting changes no finding
-        slices = adjust_slices(slices, "holm")
+        slices = adjust_slices(slices, adjustment)
     return tuple(
         SliceSummary(
             str(group.column),
@@ -60,6 +62,29 @@ def summarise_slices(report: FlipReport) -> tuple[SliceSummary, ...]:
             group.adjusted_p,
         )
         for group in slices
+    )
+
+
+def describe_found(report: FlipReport, seed: int) -> tuple[str, ...]:
+    """Return a line for each slice, of any columns of the data, that was found and confirmed.
+
+    Args:
+        report: The comparison.
+        seed: Of the halves that are searched and that confirm.
+    """
+    from pytest_muscle.comparison.discovery import find_slices
+
+    if not (examples := report.examples):
+        return ()
+    rows = [examples[id_].fields for id_ in report.pairs.ids]
+    found = find_slices(report, rows, seed=seed)
+    if not found:
+        return ("no columns and values were found where flips concentrate",)
+    return tuple(
+        f"found {shorten(group.name, 2 * LONGEST_VALUE)}: NFR {percent(group.negative_flip_rate)} "
+        f"of {group.n}, elsewhere {percent(group.rest_rate)} (p = {show_p(group.adjusted_p)}, on "
+        "the half that was not searched)"
+        for group in found
     )
 
 

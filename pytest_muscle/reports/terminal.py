@@ -48,6 +48,7 @@ class TaskSummary:
         mean_regress: Of graded scores, mean fall of those that fall, old to new.
         slices: Groups of examples by the columns that `slices` names, old to new.
         compat_slices: The same, old to compat.
+        found: Lines about slices that were searched for and found.
     """
 
     task: str
@@ -67,6 +68,7 @@ class TaskSummary:
     mean_regress: float | None = None
     slices: tuple[SliceSummary, ...] = ()
     compat_slices: tuple[SliceSummary, ...] = ()
+    found: tuple[str, ...] = ()
 
     @property
     def nfr_change(self) -> float | None:

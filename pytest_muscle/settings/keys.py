@@ -16,6 +16,7 @@ Role = Literal["system", "user", "assistant"]
 Normalisation = Literal["case", "punctuation", "articles"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+SliceAdjustment = Literal["holm", "benjamini-hochberg", "none"]
 Score = Literal["all", "needed"]
 
 
@@ -143,6 +144,15 @@ class TaskSettings:
     )
     fewshot_separator: str = _key("What stands after each few-shot example", "\n\n")
     slices: tuple[str, ...] = _key("Columns whose values group examples in reports", ())
+    slice_adjustment: SliceAdjustment = _key(
+        "How p-values of slices are adjusted for their number: holm, benjamini-hochberg or none",
+        "holm",
+    )
+    find_slices: bool = _key(
+        "Search all columns, on one half of the examples, for where flips concentrate, and confirm "
+        "on the other",
+        False,
+    )
     old_adapter: str | None = _key("Task adapter of the old model for this task alone", filled=True)
     new_adapter: str | None = _key("Task adapter of the new model for this task alone", filled=True)
     compat_adapter: str | None = _key("Compatibility adapter for this task alone", filled=True)
