@@ -125,7 +125,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, example: Example) -> tuple
 
 
 def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> EncodedPair:
-    """Encode an example with its first gold answer, as a model learns it.
+    """Encode an example with its solution, as a model learns it.
 
     The tokens before `start` are those of `encode_prompt`. Prompt and answer are encoded together
     where the prompt's tokens stay the same; else the answer's are its own, for that is what the
@@ -140,11 +140,11 @@ def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> Enc
     if example.messages is not None:
         text = _chat_text(tokenizer, example)
         whole = _chat_text(tokenizer, example, answered=True)
-        rest = whole[len(text) :] if whole.startswith(text) else example.golds[0]
+        rest = whole[len(text) :] if whole.startswith(text) else example.solution
         together = _encode_chat_text(tokenizer, text + rest)
     else:
         text = example.prompt.rstrip(" ")
-        rest = example.prompt[len(text) :] + example.golds[0]
+        rest = example.prompt[len(text) :] + example.solution
         together = _encode_start(tokenizer, text + rest)
     if together[: len(prompt)] == prompt:
         answer = together[len(prompt) :]
@@ -193,7 +193,7 @@ def _chat_text(
         {"role": role, "content": content} for role, content in example.messages or ()
     ]
     if answered:
-        messages.append({"role": "assistant", "content": example.golds[0]})
+        messages.append({"role": "assistant", "content": example.solution})
     try:
         text = tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=not answered

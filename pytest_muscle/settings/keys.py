@@ -86,6 +86,11 @@ class TaskSettings:
         'answer, or "{{ column }}" that holds a list of right ones',
         filled=True,
     )
+    target: str | None = _key(
+        "Generation: template of what adapters learn to write and few-shot examples show, as a "
+        "worked solution; left out: the first right answer",
+        filled=True,
+    )
     id: str | None = _key(
         "Column of the example's id; left out: `id` if there is one, else content", filled=True
     )

@@ -11,6 +11,7 @@ from pytest_muscle.settings.keys import MessageSettings, TaskSettings
 from pytest_muscle.settings.table import show
 
 GENERATION_KEYS = (
+    "target",
     "chat",
     "tolerance",
     "extract",

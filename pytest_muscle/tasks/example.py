@@ -29,6 +29,7 @@ class Example:
         messages: What is said in a chat so far, for the tokenizer's chat template; none where the
             prompt is asked as it stands.
         shots: Characters of the prompt that few-shot examples take up; the question follows.
+        target: What a model learns to write, if that is not the first right text.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Example:
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
     messages: tuple[Message, ...] | None = None
     shots: int = 0
+    target: str | None = None
 
     @property
     def digest(self) -> str:
@@ -54,6 +56,11 @@ class Example:
     def golds(self) -> tuple[str, ...]:
         """The right texts, best first, of an example whose answer is a text."""
         return self.gold if isinstance(self.gold, tuple) else (self.gold,)
+
+    @property
+    def solution(self) -> str:
+        """What a model learns to write and a few-shot example shows, where answers are texts."""
+        return self.golds[0] if self.target is None else self.target
 
     def answer_text(self, answer: Any) -> str:
         """Return an answer in words: the option's text for an option's index."""

@@ -34,6 +34,9 @@ class GenerationRenderer(Renderer):
     def __init__(self, settings: TaskSettings, *, where: str) -> None:
         super().__init__(settings, where=where)
         self._gold = Expression(settings.gold, where=f"{where}.gold")
+        self._target = (
+            None if settings.target is None else Template(settings.target, where=f"{where}.target")
+        )
         if isinstance(settings.chat, tuple):
             self._roles = message_roles(settings.chat)
             sources = [
@@ -68,11 +71,12 @@ class GenerationRenderer(Renderer):
             gold=self._gold_texts(row),
             fields=row.columns,
             messages=messages,
+            target=self._target_text(row),
         )
 
     def answered(self, example: Example) -> str:
-        """Return a prompt with the gold answer, as a few-shot example has it."""
-        return example.prompt + example.golds[0]
+        """Return a prompt with its solution, as a few-shot example has it."""
+        return example.prompt + example.solution
 
     def with_shots(self, example: Example, shots: Iterable[Example]) -> Example:
         """Return an example with few-shot examples before its question.
@@ -84,7 +88,7 @@ class GenerationRenderer(Renderer):
         before = [
             message
             for shot in shots
-            for message in (*_without_system(shot.messages or ()), ("assistant", shot.golds[0]))
+            for message in (*_without_system(shot.messages or ()), ("assistant", shot.solution))
         ]
         own = _without_system(example.messages)
         system = example.messages[: len(example.messages) - len(own)]
@@ -102,6 +106,18 @@ class GenerationRenderer(Renderer):
         if not texts:
             raise self._no_gold(value, row)
         return texts if len(texts) > 1 else texts[0]
+
+    def _target_text(self, row: Row) -> str | None:
+        if self._target is None:
+            return None
+        text = self._target.render(row.columns, row=row.where)
+        if not text.strip():
+            raise DataError(
+                f"{self._table}.target is empty",
+                where=row.where,
+                hint="target is a text that ends in the right answer",
+            )
+        return text
 
     def _gold_text(self, value: Any, row: Row) -> str:
         text = plain_text(value)

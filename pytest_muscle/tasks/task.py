@@ -187,7 +187,7 @@ class Task:
         digest = ListDigest(self.settings.delimiter, *kind)
         data = self.settings.train
         examples = (
-            self._read(data, lambda example: digest.add(example.digest)) if data else Examples(())
+            self._read(data, lambda example: digest.add(_learnt(example))) if data else Examples(())
         )
         self._check_memory("train")
         return examples, digest.hexdigest()
@@ -306,6 +306,11 @@ class Task:
 
     def _place(self, data: str, position: int) -> str:
         return next(islice(read_rows(data, self.root), position, None)).where
+
+
+def _learnt(example: Example) -> str | list[str]:
+    """Return what stands for an example that adapters learn from."""
+    return example.digest if example.target is None else [example.digest, example.target]
 
 
 def build_tasks(settings: Settings, memory: DigestMemory | None = None) -> Mapping[str, Task]:

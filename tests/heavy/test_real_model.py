@@ -20,16 +20,6 @@ EXAMPLE = Path(__file__).parents[2] / "example_project"
 pytestmark = pytest.mark.heavy
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory) -> Path:
-    """A copy of the example project with its two models, made or taken from the checkout."""
-    folder = tmp_path_factory.mktemp("example") / "example_project"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".muscle_cache", "__pycache__"))
-    command = [sys.executable, "prepare.py"]
-    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    return folder
-
-
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     return subprocess.run(
