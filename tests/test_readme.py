@@ -1,6 +1,6 @@
 """README says what is true: its tables list every key, flag, fixture and assertion.
 
-`python tests/test_readme.py` prints the tables of configuration keys for README.
+`python tests/test_readme.py` writes the tables of configuration keys into README.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ TABLES = {
     "[old], [new]": keys.ModelSettings,
     "[tasks.NAME]": keys.TaskSettings,
     "[gate], [tasks.NAME.gate]": keys.GateSettings,
+    "[noise]": keys.NoiseSettings,
     "[adapter]": keys.RecipeSettings,
     "[compat]": keys.CompatSettings,
     "[run]": keys.RunSettings,
@@ -81,7 +82,17 @@ def test_every_public_name_stands_in_readme():
     assert [name for name in names if f"`{name}" not in text] == []
 
 
-if __name__ == "__main__":
+def write_tables() -> None:
+    """Replace README's tables of configuration keys by what the keys say of themselves."""
+    text = README.read_text(encoding="utf-8")
     for table, kind in TABLES.items():
-        print(f"\n**`{table}`**\n\n| key | default | meaning |\n|---|---|---|")
-        print("\n".join(key_rows(kind)))
+        head = f"**`{table}`**\n\n| key | default | meaning |\n|---|---|---|\n"
+        before, found, after = text.partition(head)
+        assert found, f"README has no table of {table}"
+        _, _, rest = after.partition("\n\n")
+        text = before + head + "\n".join(key_rows(kind)) + "\n\n" + rest
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_tables()

@@ -82,7 +82,7 @@ def describe_found(report: FlipReport, seed: int) -> tuple[str, ...]:
         return ("no columns and values were found where flips concentrate",)
     return tuple(
         f"found {shorten(group.name, 2 * LONGEST_VALUE)}: NFR {percent(group.negative_flip_rate)} "
-        f"of {group.n}, elsewhere {percent(group.rest_rate)} (p = {show_p(group.adjusted_p)}, on "
+        f"of {group.n}, elsewhere {percent(group.rest_rate)} (p {show_p(group.adjusted_p)}, on "
         "the half that was not searched)"
         for group in found
     )
@@ -98,14 +98,14 @@ def describe_worst(slices: Sequence[SliceSummary], most: int = 3) -> list[str]:
     found = sorted((group for group in slices if group.p <= SURE), key=lambda group: -group.nfr)
     return [
         f"{shorten(f'{group.column} = {group.value}', LONGEST_VALUE)}: NFR "
-        f"{percent(group.nfr)} of {group.n}, more than elsewhere (p = {show_p(group.p)})"
+        f"{percent(group.nfr)} of {group.n}, more than elsewhere (p {show_p(group.p)})"
         for group in found[:most]
     ]
 
 
 def show_p(p: float) -> str:
-    """Return a p-value with two digits, those below 0.001 as "< 0.001"."""
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+    """Return a p-value with two digits: "= 0.012"; those below 0.001 as "< 0.001"."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
 def render_slices(
@@ -136,7 +136,7 @@ def render_slices(
                 group.n,
                 percent(group.nfr, 2, ""),
                 f"{percent(group.low, 2, '')}–{percent(group.high, 2, '')}",
-                show_p(group.p) if group.p <= SURE else "",
+                show_p(group.p).removeprefix("= ") if group.p <= SURE else "",
                 "–" if compat_nfr is None else percent(compat_nfr, 2, ""),
             )
         )

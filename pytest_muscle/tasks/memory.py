@@ -28,6 +28,8 @@ _WITHOUT_EFFECT = {
     *_DATA,
     "gate",
     "tolerance",
+    "slice_adjustment",
+    "find_slices",
     *_ADAPTERS,
     *(f"{key}_revision" for key in _ADAPTERS),
 }

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from pytest_muscle.reports.slices import SliceSummary, render_slices
+import dataclasses
+import re
+
+import pytest
+from scipy.stats import fisher_exact
+
+from pytest_muscle import FlipReport, Predictions, compare
+from pytest_muscle.reports.slices import (
+    SliceSummary,
+    describe_found,
+    describe_worst,
+    render_slices,
+    summarise_slices,
+)
+from pytest_muscle.tasks.example import Example
 
 
 def test_a_row_per_slice():
@@ -32,3 +46,54 @@ def test_a_long_column_is_cut_and_says_so_and_hides_no_other():
     lines = render_slices("t", rows).splitlines()
     assert lines[-1] == "… and 5 more values of id"
     assert lines[-2].split()[:3] == ["place", "=", "north"]
+
+
+def test_the_worst_slices_are_those_that_chance_does_not_explain():
+    slices = [
+        SliceSummary("lang", "de", 100, 0.2, 0.13, 0.29, 0.0004),
+        SliceSummary("lang", "fr", 100, 0.1, 0.05, 0.18, 0.03),
+        SliceSummary("lang", "it", 10, 0.3, 0.07, 0.65, 0.06),
+    ]
+    assert describe_worst(slices) == [
+        "lang = de: NFR 20.00 % of 100, more than elsewhere (p < 0.001)",
+        "lang = fr: NFR 10.00 % of 100, more than elsewhere (p = 0.03)",
+    ]
+    assert describe_worst(slices, most=1) == describe_worst(slices)[:1]
+
+
+def planted(n: int = 600) -> FlipReport:
+    """Where German stands, 3 of 4 flip; elsewhere none does."""
+    examples = {
+        i: Example(str(i), "", ("a", "b"), 1, {"lang": "de" if i % 5 == 0 else "en", "x": i % 7})
+        for i in range(n)
+    }
+    flips = [i % 5 == 0 and i % 4 != 0 for i in range(n)]
+    old = Predictions.from_lists(range(n), [1] * n, [1] * n)
+    new = Predictions.from_lists(range(n), [int(not flip) for flip in flips], [1] * n)
+    return compare(
+        dataclasses.replace(old, examples=examples, slices=("lang",)),
+        dataclasses.replace(new, examples=examples, slices=("lang",)),
+    )
+
+
+def test_a_slice_s_p_value_is_that_of_fisher():
+    de, en = summarise_slices(planted())
+    assert (de.value, de.n, de.nfr) == ("de", 120, 0.75)
+    table = [[90, 30], [0, 480]]
+    assert de.p == pytest.approx(2 * fisher_exact(table, alternative="greater").pvalue)
+    assert (en.value, en.nfr, en.p) == ("en", 0, 1)
+
+
+def test_slices_are_searched_for_in_all_columns():
+    (line,) = describe_found(planted(), seed=0)
+    rate, n = re.match(r"found lang = de: NFR (\S+) % of (\d+), elsewhere 0.00 % ", line).groups()
+    assert 40 <= int(n) <= 80  # about half of the 120
+    assert float(rate) == pytest.approx(75, abs=15)
+
+
+def test_nothing_found_is_said_so():
+    report = compare([1] * 50, [1] * 50, gold=[1] * 50)
+    assert describe_found(report, seed=0) == ()
+    assert describe_found(planted(4), seed=0) == (
+        "no columns and values were found where flips concentrate",
+    )
