@@ -82,6 +82,15 @@ def test_every_public_name_stands_in_readme():
     assert [name for name in names if f"`{name}" not in text] == []
 
 
+def test_an_undecided_gate_reads_as_readme_shows_it():
+    old = pytest_muscle.Predictions.from_lists(range(200), [1] * 200, [1] * 200)
+    new = pytest_muscle.Predictions.from_lists(range(200), [0] * 3 + [1] * 197, [1] * 200)
+    with pytest.raises(AssertionError) as caught:
+        pytest_muscle.assert_negative_flip_rate(old, new, max_rate=0.02, confidence=0.95)
+    said = "\n".join(str(caught.value).splitlines()[:2])
+    assert f"```text\n{said}\n```" in README.read_text(encoding="utf-8")
+
+
 def write_tables() -> None:
     """Replace README's tables of configuration keys by what the keys say of themselves."""
     text = README.read_text(encoding="utf-8")
