@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.ending import Ending, end_tokens
-from pytest_muscle.models.memory import batches, cache_budget, run_halved
+from pytest_muscle.models.memory import batches, cache_budget, run_halved, windows
 from pytest_muscle.models.scoring import SHORTEST_PREFIX, longest_sequence
 from pytest_muscle.models.trees import common_prefix
 from pytest_muscle.predictions.journal import Batch, Journal
@@ -87,23 +87,12 @@ def generate_texts(
             )
         writer = _Writer(engine, tokenizer, decoding, batch_tokens, journal)
         with progress.bar(total, description, "ex", done=journal.examples) as bar:
-            for number, window in enumerate(_windows(prompts)):
+            for number, window in enumerate(
+                windows(map(tuple, prompts), len, most=WINDOW, largest=WINDOW_TOKENS)
+            ):
                 results.extend(writer.write(number, window, bar.update))
     writer.warn()
     return results
-
-
-def _windows(prompts: Iterable[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    window: list[tuple[int, ...]] = []
-    size = 0
-    for prompt in prompts:
-        window.append(tuple(prompt))
-        size += len(prompt)
-        if len(window) >= WINDOW or size >= WINDOW_TOKENS:
-            yield window
-            window, size = [], 0
-    if window:
-        yield window
 
 
 class _Writer:

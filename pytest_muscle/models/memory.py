@@ -130,6 +130,29 @@ def batches(
         yield batch
 
 
+def windows(
+    items: Iterable[T], size: Callable[[T], int], *, most: int, largest: int
+) -> Iterator[list[T]]:
+    """Yield items in windows that are in memory at once.
+
+    Args:
+        items: Read window by window.
+        size: An item's size.
+        most: Most items of a window.
+        largest: The sizes after which a window ends, summed up.
+    """
+    window: list[T] = []
+    total = 0
+    for item in items:
+        window.append(item)
+        total += size(item)
+        if len(window) >= most or total >= largest:
+            yield window
+            window, total = [], 0
+    if window:
+        yield window
+
+
 def run_halved(
     run: Callable[[Sequence[T]], None],
     batch: Sequence[T],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.errors import ModelError
 from pytest_muscle.models.encoding import EncodedPair, encode_pairs
-from pytest_muscle.models.memory import batches, chunk_size, run_halved, token_budget
+from pytest_muscle.models.memory import batches, chunk_size, run_halved, token_budget, windows
 from pytest_muscle.models.trees import TokenTree, build_tree, common_prefix
 from pytest_muscle.predictions.journal import Batch, Journal
 from pytest_muscle.progress import SILENT, Progress
@@ -119,22 +119,15 @@ def score_loglikelihoods(
             )
         scorer = _Scorer(engine, tokenizer, batch_tokens, journal)
         with progress.bar(total, description, "ex", done=journal.examples) as bar:
-            for number, window in enumerate(_windows(requests)):
+            for number, window in enumerate(
+                windows(requests, _characters, most=WINDOW, largest=WINDOW_CHARACTERS)
+            ):
                 results.extend(scorer.score(number, window, bar.update))
     return results
 
 
-def _windows(requests: Iterable[LoglikelihoodRequest]) -> Iterator[list[LoglikelihoodRequest]]:
-    window: list[LoglikelihoodRequest] = []
-    size = 0
-    for request in requests:
-        window.append(request)
-        size += sum(len(request.prompt) + len(text) for text in request.continuations)
-        if len(window) >= WINDOW or size >= WINDOW_CHARACTERS:
-            yield window
-            window, size = [], 0
-    if window:
-        yield window
+def _characters(request: LoglikelihoodRequest) -> int:
+    return sum(len(request.prompt) + len(text) for text in request.continuations)
 
 
 class _Scorer:
