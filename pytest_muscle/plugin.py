@@ -229,7 +229,7 @@ def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
 
 def _show_plans(terminalreporter: pytest.TerminalReporter, plans: Sequence[TaskPlan]) -> None:
     """Print what gates can tell; with -q the table and what can never pass."""
-    from pytest_muscle.reports.plan import describe_never, describe_plan, render_plan
+    from pytest_muscle.reports.plan import describe_never, describe_plans, render_plan
 
     brief = terminalreporter.config.get_verbosity() < 0
     terminalreporter.section("plan")
@@ -237,8 +237,8 @@ def _show_plans(terminalreporter: pytest.TerminalReporter, plans: Sequence[TaskP
     for plan in plans:
         for line in describe_never(plan):
             terminalreporter.write_line(f"warning: {line}", yellow=True)
-        for line in () if brief else describe_plan(plan):
-            terminalreporter.write_line(line)
+    for line in () if brief else describe_plans(plans):
+        terminalreporter.write_line(line)
 
 
 def _side(text: str) -> str:

@@ -12,6 +12,7 @@ from pytest_muscle.cache import DIGEST_NOTES, PREDICTIONS, TASK_NOTES
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import BaselineWarning, ConfigurationError, MuscleWarning, nearest
 from pytest_muscle.memo import Memo
+from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import Settings
@@ -23,7 +24,6 @@ from pytest_muscle.tasks.memory import DigestMemory
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.models import BaseModel, LanguageModel
-    from pytest_muscle.plans import TaskPlan
     from pytest_muscle.predictions.baseline import Baselines
     from pytest_muscle.predictions.differences import Differences
     from pytest_muscle.predictions.journal import Journal
@@ -141,7 +141,7 @@ class ModelUpdate:
             lambda: compare(self.predictions("old", task), self.predictions(side, task)),
         )
 
-    def plan(self, power: float = 0.8) -> list[TaskPlan]:
+    def plan(self, power: float = POWER) -> list[TaskPlan]:
         """Return what each task's limits on negative flips can tell; no model is needed.
 
         Args:
@@ -151,7 +151,6 @@ class ModelUpdate:
             MuscleError: If data are not usable, or a baseline where changes are accepted.
             ValueError: If `power` is out of range.
         """
-        from pytest_muscle.plans import plan_task
         from pytest_muscle.predictions.question import Question
 
         plans = []
@@ -251,7 +250,6 @@ class ModelUpdate:
         Raises:
             ConfigurationError: If warnings are refused.
         """
-        from pytest_muscle.plans import plan_flips
         from pytest_muscle.reports.plan import describe_hopeless
 
         planned = plan_flips(task.gate, n)

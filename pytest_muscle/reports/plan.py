@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_muscle.comparison.intervals import MOST_EXAMPLES, first, upper_bound
 from pytest_muscle.reports.numbers import decimals_apart, percent
 from pytest_muscle.reports.texts import shorten
-from pytest_muscle.wording import counted
+from pytest_muscle.wording import counted, listed
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison.planning import GatePlan
     from pytest_muscle.plans import LimitPlan, TaskPlan
+    from pytest_muscle.settings import GateSettings
 
 LONGEST_NAME = 30
 NONE = "–"
-CLOSE = 0.2
-"""How probably twice the limit may pass before that is said."""
+EXCESS = "smallest\nexcess"
+OFTEN = 0.2
+"""How probably twice the limit passes where that is said."""
 
 
 def render_plan(plans: Sequence[TaskPlan], *, brief: bool = False) -> str:
@@ -29,17 +33,15 @@ def render_plan(plans: Sequence[TaskPlan], *, brief: bool = False) -> str:
     from tabulate import tabulate
 
     rows = [row for plan in plans for row in _rows(plan)]
-    kept = ("task", "limit", "n", "smallest\nexcess seen", "verdict") if brief else tuple(rows[0])
+    kept = ("task", "limit", "n", EXCESS, "verdict") if brief else tuple(rows[0])
     table = tabulate(
         [[row[name] for name in kept] for row in rows],
         kept,
         disable_numparse=True,
         colalign=["left" if name in _WORDS else "right" for name in kept],
     )
-    powers = {limit.gate.power for plan in plans for limit in plan.limits}
-    if brief or not powers:
-        return table
-    return f"{table}\n{_legend(min(powers))}"
+    limits = [limit for plan in plans for limit in plan.limits]
+    return table if brief or not limits else f"{table}\n{_legend(limits)}"
 
 
 def describe_never(plan: TaskPlan) -> list[str]:
@@ -47,25 +49,32 @@ def describe_never(plan: TaskPlan) -> list[str]:
     return [_never(plan, limit) for limit in plan.limits if limit.never_passes]
 
 
-def describe_plan(plan: TaskPlan) -> list[str]:
-    """Return what else there is to say of a task's limits, a sentence each."""
-    said = [sentence for limit in plan.limits for sentence in _remarks(plan, limit)]
-    return [f"task {plan.task!r}: {sentence}" for sentence in [*said, *_of_the_gate(plan)]]
+def describe_plans(plans: Sequence[TaskPlan]) -> list[str]:
+    """Return what else there is to say of the tasks' limits, a sentence each."""
+    tasks: dict[str, list[str]] = {}
+    for plan in plans:
+        said = [sentence for limit in plan.limits for sentence in _remarks(limit)]
+        for sentence in [*said, *_of_the_gate(plan.settings, planned=bool(plan.limits))]:
+            tasks.setdefault(sentence, []).append(plan.task)
+    return [
+        f"{'task' if len(names) == 1 else 'tasks'} {listed(names)}: {sentence}"
+        for sentence, names in tasks.items()
+    ]
 
 
 def describe_hopeless(plan: GatePlan) -> str:
-    """Return why a gate cannot pass, and how many examples would do."""
-    enough = plan.examples_to_pass
-    if enough is not None:
-        end = f"without a single flip it takes {enough:,}"
-    elif plan.limit == 0:
-        end = "no number of examples can: set a limit above 0, or leave out confidence"
-    else:
-        end = "not even a billion without a single flip can"
-    return (
+    """Return why a gate cannot pass, and how many examples or which limit would do."""
+    problem = (
         f"{counted(plan.n, 'example')} can never show an NFR of at most {_percent(plan.limit)}"
-        f"{_at(plan)}; {end}"
+        f"{_at(plan.confidence)}"
     )
+    if plan.limit == 0:
+        return f"{problem}; no number can: set a limit above 0, or leave out confidence"
+    enough = plan.examples_to_pass
+    needed = "more than a billion" if enough is None else f"{enough:,}"
+    assert plan.confidence is not None  # else a rate of 0 keeps any limit
+    least = math.ceil(1e4 * upper_bound(0, plan.n, plan.confidence, plan.method)) / 1e4
+    return f"{problem}; without a single flip it takes {needed}, or a limit of {percent(least)}"
 
 
 _WORDS = ("task", "limit", "verdict")
@@ -80,10 +89,12 @@ def _rows(plan: TaskPlan) -> Iterator[dict[str, str]]:
         row = _row(task, _limit(limit), gate.n)
         if gate.confidence is not None:
             row["confidence"] = f"{100 * gate.confidence:g} %"
-        row["most\nflips"] = NONE if gate.most_flips is None else f"{gate.most_flips:,}"
-        row["passes\nup to"] = NONE if gate.passing_rate is None else _percent(gate.passing_rate)
+        if gate.most_flips is not None:
+            row["most\nflips"] = f"{gate.most_flips:,}"
+        if gate.passing_rate is not None:
+            row["passes\nup to"] = _percent(gate.passing_rate)
         if gate.smallest_excess is not None:
-            row["smallest\nexcess seen"] = f"{_percent(gate.smallest_excess, ' points')}"
+            row[EXCESS] = _percent(gate.smallest_excess, " points")
         row["verdict"] = _verdict(limit)
         yield row
 
@@ -96,18 +107,26 @@ def _row(task: str, limit: str, n: int) -> dict[str, str]:
         "confidence": NONE,
         "most\nflips": NONE,
         "passes\nup to": NONE,
-        "smallest\nexcess seen": NONE,
-        "verdict": NONE,
+        EXCESS: NONE,
+        "verdict": "not planned",
     }
 
 
-def _legend(power: float) -> str:
-    return (
-        "most flips: with so many the gate still passes\n"
-        f"passes up to: the largest true NFR that passes with probability {power:g}\n"
-        f"smallest excess seen: how far above the limit the true NFR must be to be found so with\n"
-        f"  probability {power:g}: by an exact test at that confidence; without one, by a red gate"
-    )
+def _legend(limits: Sequence[LimitPlan]) -> str:
+    power = min(limit.gate.power for limit in limits)
+    sure = any(limit.gate.confidence is not None for limit in limits)
+    unsure = any(limit.gate.confidence is None for limit in limits)
+    ways = ["by an exact test at that confidence"] * sure + ["by the gate's failing"] * unsure
+    how = f"{ways[0]}, without one {ways[1]}" if len(ways) > 1 else ways[0]
+    lines = [
+        "most flips: with so many the gate still passes",
+        f"passes up to: the largest true NFR with which it passes with probability {power:g}",
+        f"smallest excess: of the true NFR over the limit, noticed with probability {power:g}",
+        f"  ({how})",
+    ]
+    if any(limit.smallest for limit in limits):
+        lines.insert(0, "slices: the row is that of the smallest")
+    return "\n".join(lines)
 
 
 def _limit(limit: LimitPlan) -> str:
@@ -122,7 +141,7 @@ def _verdict(limit: LimitPlan) -> str:
     if limit.never_passes:
         return "NEVER PASSES"
     if limit.above_floor:
-        return "only below the floor" if most is None else "at best"
+        return "only below the floor" if most is None else "can pass, at best"
     if most == limit.gate.n:
         return "always passes"
     return "only without a flip" if most == 0 else "can pass"
@@ -130,93 +149,89 @@ def _verdict(limit: LimitPlan) -> str:
 
 def _never(plan: TaskPlan, limit: LimitPlan) -> str:
     why = describe_hopeless(limit.gate)
-    if not limit.smallest:
+    if limit.smallest is None:
         return f"task {plan.task!r}: {why}"
-    few = f"{limit.too_small} of {limit.slices} slices are too small"
-    return f"task {plan.task!r}: {few}; the smallest is {_slice(limit)}: {why}"
+    few = f"{limit.too_small} of {counted(limit.slices, 'slice')} are too small"
+    return f"task {plan.task!r}: {few}, the smallest is {_slice(limit)}: {why}"
 
 
-def _remarks(plan: TaskPlan, limit: LimitPlan) -> Iterator[str]:
+def _remarks(limit: LimitPlan) -> Iterator[str]:
     gate = limit.gate
     if limit.smallest and not limit.never_passes:
         yield (
-            f"each of {counted(limit.slices, 'slice')} is judged; the table has the smallest, "
-            f"{_slice(limit)}, and all of them together pass less often"
+            f"each of {counted(limit.slices, 'slice')} is judged, the smallest is {_slice(limit)}; "
+            "that all pass is less likely than that it does"
         )
     if limit.above_floor:
         yield (
-            f"the limit is planned for a noise floor of 0, the best case: {plan.n:,} examples; "
-            f"flips are those above the floor, whose own noise comes on top"
+            "planned for a noise floor of 0, the best case: flips and rates are those above the "
+            "floor, and the floor's own noise comes on top"
         )
         if not gate.can_pass:
-            yield f"unless there are fewer flips than the floor has, {describe_hopeless(gate)}"
+            why = describe_hopeless(gate)
+            yield f"passes only with fewer flips than the floor has; with a floor of 0, {why}"
     elif gate.most_flips == 0 and gate.limit > 0:
-        yield f"{counted(gate.n, 'example')} pass only without a flip; {_with_one(gate)}"
-    if gate.confidence is None and 0 < gate.limit <= 0.5:
+        yield f"passes only without a flip of {counted(gate.n, 'example')}; {_with_one(gate)}"
+    if gate.confidence is None and not limit.smallest and 0 < gate.limit <= 0.5:
         passes = gate.passing_probability(2 * gate.limit)
-        if passes >= CLOSE:
+        if passes >= OFTEN:
             yield (
-                f"no confidence is set, so the rate seen is judged: a true NFR of "
-                f"{_percent(2 * gate.limit)}, twice the limit, passes with probability "
-                f"{passes:.2f}"
+                "no confidence is set, so the rate seen is judged: a true NFR of "
+                f"{_percent(2 * gate.limit)}, twice the limit, passes with probability {passes:.2f}"
             )
     if gate.method != "exact" and gate.confidence is not None:
-        yield (
-            f"{gate.method} bounds hold their confidence on average over rates, not at each; "
-            f"{_by_exact(gate)}"
-        )
+        yield from _beyond_exact(gate)
 
 
-def _of_the_gate(plan: TaskPlan) -> Iterator[str]:
-    settings = plan.settings
-    if not plan.limits:
-        others = (settings.max_accuracy_drop, settings.max_inconsistency, settings.max_mean_regress)
+def _of_the_gate(gate: GateSettings, *, planned: bool) -> Iterator[str]:
+    if not planned:
+        others = (gate.max_accuracy_drop, gate.max_inconsistency, gate.max_mean_regress)
         if any(limit is not None for limit in others):
-            yield "max_nfr is not set, and no other limit is planned"
+            yield "max_nfr is not set; other limits are not planned"
         else:
-            yield "it has no limit, so assert_gate judges nothing: set max_nfr in [gate]"
-    confidence, judged = settings.confidence, settings.judged_confidence
+            yield "there is no limit, and assert_gate refuses such a gate: set max_nfr in [gate]"
+        return
+    confidence, judged = gate.confidence, gate.judged_confidence
     if confidence is not None and judged is not None and judged != confidence:
         yield (
-            f"{100 * confidence:g} % for {settings.family} limits at once (family_wise) is "
+            f"{100 * confidence:g} % for {gate.family} limits at once (family_wise) is "
             f"{100 * judged:g} % for each"
         )
-    if settings.sequential:
-        yield (
-            f"sequential asks only until the verdict of all {plan.n:,} examples shows; "
-            "this is their plan"
-        )
+    if gate.sequential:
+        yield "sequential stops when the verdict of all examples shows; the plan is of all"
 
 
 def _with_one(gate: GatePlan) -> str:
-    from pytest_muscle.comparison.intervals import MOST_EXAMPLES, find_bounds, first
-
-    confidence, bounds = gate.confidence, find_bounds(gate.method)
-
     def passes(n: int) -> bool:
-        rate = 1 / n if confidence is None else bounds(1, n, confidence)[1]
+        rate = 1 / n
+        if gate.confidence is not None:
+            rate = upper_bound(1, n, gate.confidence, gate.method)
         return rate <= gate.limit
 
     needed = first(passes, gate.n, MOST_EXAMPLES)
-    return "one flip takes more than a billion" if needed is None else f"one takes {needed:,}"
+    return f"with one it takes {'more than a billion' if needed is None else f'{needed:,}'}"
 
 
-def _by_exact(gate: GatePlan) -> str:
+def _beyond_exact(gate: GatePlan) -> Iterator[str]:
     from pytest_muscle.comparison.planning import plan_gate
 
     exact = plan_gate(gate.n, gate.limit, confidence=gate.confidence).most_flips
-    if exact is None:
-        return "by the exact one this gate could never pass"
-    return f"by the exact one at most {counted(exact, 'flip')} would pass"
+    if gate.most_flips is None or (exact is not None and exact >= gate.most_flips):
+        return
+    instead = "even none would not pass" if exact is None else f"at most {exact:,} would pass"
+    yield (
+        f"the {gate.method} bound holds its confidence on average, not at each rate; by the exact "
+        f"bound {instead}, not {gate.most_flips:,}"
+    )
 
 
 def _slice(limit: LimitPlan) -> str:
     assert limit.smallest is not None
-    return shorten(" = ".join(limit.smallest), LONGEST_NAME)
+    return f"{shorten(' = '.join(limit.smallest), LONGEST_NAME)} (n = {limit.gate.n:,})"
 
 
-def _at(plan: GatePlan) -> str:
-    return "" if plan.confidence is None else f" at {100 * plan.confidence:g} % confidence"
+def _at(confidence: float | None) -> str:
+    return "" if confidence is None else f" at {100 * confidence:g} % confidence"
 
 
 def _percent(rate: float, unit: str = " %") -> str:
