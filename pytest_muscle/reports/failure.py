@@ -9,6 +9,7 @@ from pytest_muscle.checks import LIKELY, Check
 from pytest_muscle.reports.flips import render_flips
 from pytest_muscle.reports.numbers import decimals_apart, percent, score
 from pytest_muscle.reports.plan import describe_hopeless
+from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
@@ -69,12 +70,14 @@ def _outlook(checks: Sequence[Check]) -> list[str]:
     for check in (check for check in checks if check.exceeded):
         plan = None if check.plan is None else check.plan()
         if plan is not None and not plan.can_pass:
-            hopeless.append(f"{check.measure} can never pass: {describe_hopeless(plan)}.")
+            hopeless.append(f"{check.measure}: {describe_hopeless(plan)}.")
         elif doubt := _doubt(check):
             doubts.append(doubt)
     if len(hopeless) > MOST_HOPELESS:
         left = len(hopeless) - MOST_HOPELESS
-        hopeless[MOST_HOPELESS:] = [f"… and {left} more that can never pass"]
+        hopeless[MOST_HOPELESS:] = [
+            f"… and {counted(left, 'more limit')} that cannot be kept with so few examples"
+        ]
     return [*hopeless, *doubts]
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_muscle.comparison.intervals import MOST_EXAMPLES, first, upper_bound
 from pytest_muscle.reports.numbers import decimals_apart, percent
 from pytest_muscle.reports.texts import shorten
 from pytest_muscle.wording import counted, listed
@@ -64,6 +63,8 @@ def describe_plans(plans: Sequence[TaskPlan]) -> list[str]:
 
 def describe_hopeless(plan: GatePlan) -> str:
     """Return why a gate cannot pass, and how many examples or which limit would do."""
+    from pytest_muscle.comparison.intervals import upper_bound
+
     problem = (
         f"{counted(plan.n, 'example')} can never show an NFR of at most {_percent(plan.limit)}"
         f"{_at(plan.confidence)}"
@@ -202,6 +203,8 @@ def _of_the_gate(gate: GateSettings, *, planned: bool) -> Iterator[str]:
 
 
 def _with_one(gate: GatePlan) -> str:
+    from pytest_muscle.comparison.intervals import MOST_EXAMPLES, first, upper_bound
+
     def passes(n: int) -> bool:
         rate = 1 / n
         if gate.confidence is not None:
