@@ -107,10 +107,22 @@ def test_slices_are_counted_in_the_data(project):
 
 
 def test_only_the_controller_of_xdist_plans(project):
+    project.makeconftest(
+        """
+        import os, pathlib
+        from pytest_muscle.session import session_of
+
+        def pytest_sessionfinish(session):
+            name = os.environ.get("PYTEST_XDIST_WORKER", "controller")
+            pathlib.Path(f"{name}.txt").write_text(str(len(session_of(session.config).plans)))
+        """
+    )
     result = project.runpytest_inprocess("--muscle-plan", "--muscle-strict", "-n2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.stdout.str().count("can never show") == 1
     assert result.stdout.str().count("= plan =") == 1
+    read = {path.stem: path.read_text() for path in project.path.glob("*.txt")}
+    assert read == {"controller": "2", "gw0": "0", "gw1": "0"}
 
 
 def test_a_project_without_tests_can_plan(project):
