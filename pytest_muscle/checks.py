@@ -14,6 +14,7 @@ from pytest_muscle.predictions.prediction import SCORE_ALL
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.comparison.noise import NoiseFloor
+    from pytest_muscle.comparison.planning import GatePlan
 
 ROUNDING = 1e-12
 """What floating-point numbers add, at most."""
@@ -38,6 +39,7 @@ class Check:
         confidence: Of `bound`.
         examples_to_decide: Gives how many examples would decide, at the rate that was seen, what
             these do not; none where these decide or no number does. Asked on failure only.
+        plan: Gives what a limit on flips can tell with so many examples. Asked on failure only.
     """
 
     measure: str
@@ -50,6 +52,7 @@ class Check:
     bound: float | None = None
     confidence: float | None = None
     examples_to_decide: Callable[[], int | None] | None = None
+    plan: Callable[[], GatePlan] | None = None
 
     @property
     def judged(self) -> float:
@@ -89,6 +92,7 @@ def check_flips(
         bound=None if confidence is None else report.negative_flip_upper_bound(confidence, method),
         confidence=confidence,
         examples_to_decide=examples_to_decide,
+        plan=lambda: _plan(report.n, limit, confidence, method),
     )
 
 
@@ -170,6 +174,9 @@ def check_slices(
                 else upper_bound(group.negative_flips, group.n, confidence, method)
             ),
             confidence=confidence,
+            plan=lambda group=group: _plan(  # type: ignore[misc]
+                group.n, limit, confidence, method
+            ),
         )
         for group in report_slices(report)
     ]
@@ -206,6 +213,12 @@ def check_excess(
         bound=None if confidence is None else excess_upper_bound(negative, aligned, confidence),
         confidence=confidence,
     )
+
+
+def _plan(n: int, limit: float, confidence: float | None, method: str) -> GatePlan:
+    from pytest_muscle.comparison.planning import plan_gate
+
+    return plan_gate(n, limit, confidence=confidence, method=method)
 
 
 def require_all(report: FlipReport, what: str, instead: str | None = None) -> None:

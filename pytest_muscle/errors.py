@@ -78,7 +78,7 @@ class BaselineWarning(UserWarning):
 
 
 class MuscleWarning(UserWarning):
-    """Something works today and may not tomorrow; `--muscle-strict` refuses it."""
+    """Something may not work tomorrow, or never can; `--muscle-strict` refuses it."""
 
 
 def _rebuild(

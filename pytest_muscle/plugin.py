@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_muscle import fixtures, workers
 from pytest_muscle.session import KEY, MuscleSession, session_of
+
+if TYPE_CHECKING:
+    from pytest_muscle.plans import TaskPlan
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +56,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "=compat accepts that model's answers instead, after a release",
     )
     group.addoption(
+        "--muscle-plan",
+        dest="muscle_plan",
+        action="store_true",
+        default=False,
+        help="say what each task's gate can tell with the examples at hand, and run no test: the "
+        "most flips that pass, the smallest excess of the negative flip rate that shows, and "
+        "whether it can pass at all; needs no model. With --muscle-strict a gate that can never "
+        "pass is exit code 1",
+    )
+    group.addoption(
         "--muscle-accept-changes",
         dest="muscle_accept_changes",
         action="store_true",
@@ -72,7 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="fail, instead of a warning, where something of the hub is not pinned to a whole "
-        "commit (40 hexadecimal digits; branches and tags can move)",
+        "commit (40 hexadecimal digits; branches and tags can move), or a gate can never pass",
     )
     group.addoption(
         "--muscle-cache",
@@ -110,12 +124,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Record baselines instead of running tests, if that is asked for."""
-    side = session.config.getoption("muscle_update_baseline")
-    if side is None:
-        return None
-    session_of(session.config).record_baselines(side)
-    return True
+    """Plan gates or record baselines instead of running tests, if that is asked for."""
+    state, side = session_of(session.config), session.config.getoption("muscle_update_baseline")
+    planned = session.config.getoption("muscle_plan")
+    if planned:
+        state.plan_gates()
+    if side is not None:
+        state.record_baselines(side)
+    return True if planned or side is not None else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -154,6 +170,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one table of the tasks under test, and where flips concentrate; all slices with -v."""
     session = session_of(terminalreporter.config)
+    if session.plans:
+        _show_plans(terminalreporter, session.plans)
     if session.recorded:
         terminalreporter.section("baselines")
         terminalreporter.write_line("\n".join(session.recorded))
@@ -176,10 +194,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End a run that recorded baselines and had no tests as one that went well."""
-    recorded = session_of(session.config).recorded
-    if recorded and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+    """End a run that was for plans or baselines by how they went, not by its tests."""
+    state = session_of(session.config)
+    done = state.recorded or state.plans
+    if done and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
+    if session.config.getoption("muscle_strict") and any(plan.never_passes for plan in state.plans):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -204,6 +225,20 @@ def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """Count a test in which a worker of pytest-xdist crashed as failed."""
     _, task = workers.told(sched.config).get(crashitem, ("", None))
     session_of(sched.config).count_crash(crashitem, task)
+
+
+def _show_plans(terminalreporter: pytest.TerminalReporter, plans: Sequence[TaskPlan]) -> None:
+    """Print what gates can tell; with -q the table and what can never pass."""
+    from pytest_muscle.reports.plan import describe_never, describe_plans, render_plan
+
+    brief = terminalreporter.config.get_verbosity() < 0
+    terminalreporter.section("plan")
+    terminalreporter.write_line(render_plan(plans, brief=brief))
+    for plan in plans:
+        for line in describe_never(plan):
+            terminalreporter.write_line(f"warning: {line}", yellow=True)
+    for line in () if brief else describe_plans(plans):
+        terminalreporter.write_line(line)
 
 
 def _side(text: str) -> str:

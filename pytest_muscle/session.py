@@ -20,6 +20,7 @@ from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
 
 if TYPE_CHECKING:
+    from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
@@ -52,6 +53,7 @@ class MuscleSession:
         self._of_workers: list[TaskSummary] = []
         self._cleared: list[str] = []
         self.recorded: list[str] = []
+        self.plans: list[TaskPlan] = []
         try:
             self.settings = _read_settings(config)
             self._warn()
@@ -134,6 +136,20 @@ class MuscleSession:
         except (MuscleError, OSError) as error:
             raise pytest.UsageError(f"--muscle-cache-clear: {error}") from error
         self._cleared = [f"muscle: cache cleared: {removed.describe()}"]
+
+    def plan_gates(self) -> None:
+        """Plan each task's gate; the summary shows the plans.
+
+        Raises:
+            pytest.UsageError: If nothing is configured, or data or a baseline are not usable.
+        """
+        if worker_name(self._config) is not None:
+            return  # the controller of pytest-xdist does it, once
+        try:
+            self.task_names(None)
+            self.plans = self.update.plan()
+        except MuscleError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def record_baselines(self, side: Side) -> None:
         """Record a side's answers as the baseline of each task; the summary says what changed.

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_muscle.cache import DIGEST_NOTES, PREDICTIONS, TASK_NOTES
 from pytest_muscle.digests import FileDigests
-from pytest_muscle.errors import BaselineWarning, ConfigurationError, nearest
+from pytest_muscle.errors import BaselineWarning, ConfigurationError, MuscleWarning, nearest
 from pytest_muscle.memo import Memo
+from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
 from pytest_muscle.settings import Settings
+from pytest_muscle.settings.table import join
 from pytest_muscle.task_models import Side, TaskModels, Version
 from pytest_muscle.tasks import Task, build_tasks
 from pytest_muscle.tasks.memory import DigestMemory
@@ -139,6 +141,26 @@ class ModelUpdate:
             lambda: compare(self.predictions("old", task), self.predictions(side, task)),
         )
 
+    def plan(self, power: float = POWER) -> list[TaskPlan]:
+        """Return what each task's limits on negative flips can tell; no model is needed.
+
+        Args:
+            power: The probability with which a rate should pass or be noticed.
+
+        Raises:
+            MuscleError: If data are not usable, or a baseline where changes are accepted.
+            ValueError: If `power` is out of range.
+        """
+        from pytest_muscle.predictions.question import Question
+
+        plans = []
+        for name, task in self.tasks.items():
+            question = Question(task)
+            if self.settings.accept_changes and self.baselines.has(name):
+                question = Question.same_as(task, self._read_baseline(task)[0])
+            plans.append(plan_task(name, task.settings, question.examples, power))
+        return plans
+
     def made_predictions(self, side: Side, task: str) -> Predictions | None:
         """Return a model's predictions if they were made already, without making them."""
         made = self._memo.find(("predictions", side, task))
@@ -172,11 +194,16 @@ class ModelUpdate:
         return PredictionStore(self.settings.cache / PREDICTIONS, self._progress)
 
     def _make_predictions(self, side: Side, task: Task) -> Predictions:
-        if side != "old":
-            table = self._answers(side, self._question(task))
-            if self.baselines.has(task.name):
-                self._warn_of_other_settings(task, table)
+        if side == "old":
+            table = self._old_predictions(task)
+            self._warn_of_gate(task, len(table))
             return table
+        table = self._answers(side, self._question(task))
+        if self.baselines.has(task.name):
+            self._warn_of_other_settings(task, table)
+        return table
+
+    def _old_predictions(self, task: Task) -> Predictions:
         if self.baselines.has(task.name):
             return self._baseline(task)
         if self.settings.old is None:
@@ -216,6 +243,26 @@ class ModelUpdate:
         if text is not None:
             text = f"{self.baselines.show(task.name)}: {text}"
             warnings.warn(text, BaselineWarning, stacklevel=2)
+
+    def _warn_of_gate(self, task: Task, n: int) -> None:
+        """Warn, before the new model is asked, of a limit that it cannot keep.
+
+        Raises:
+            ConfigurationError: If warnings are refused.
+        """
+        from pytest_muscle.reports.plan import describe_hopeless
+
+        planned = plan_flips(task.gate, n)
+        if planned is None or not planned.never_passes:
+            return
+        error = ConfigurationError(
+            f"can never pass: {describe_hopeless(planned.gate)}",
+            where=f"{self.settings.path.name}: {join('tasks', task.name)}.gate.max_nfr",
+            hint="`pytest --muscle-plan` says what a gate can tell",
+        )
+        if self.settings.strict:
+            raise error
+        warnings.warn(str(error), MuscleWarning, stacklevel=2)
 
     def _question(self, task: Task) -> Question:
         """Return which of a task's examples the new and the compat model are asked."""

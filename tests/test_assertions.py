@@ -60,6 +60,12 @@ def test_confidence_judges_the_upper_bound():
         assert_negative_flip_rate(answers(), answers(), max_rate=0.029, confidence=0.95)
 
 
+def test_a_gate_of_too_few_examples_says_how_many_it_takes():
+    # 0.99^298 > 0.05 > 0.99^299.
+    with pytest.raises(FlipAssertionError, match="without a single flip it takes 299"):
+        assert_gate(answers(), answers(), gate=gate(max_nfr=0.01, confidence=0.95))
+
+
 def test_inconsistency_rate():
     # 0-4 wrong before and after: 0 and 1 in the same way, 2-4 in another way; 5 flips.
     old, new = answers(wrong=range(5)), answers(wrong=(0, 1, 5), other=(2, 3, 4))

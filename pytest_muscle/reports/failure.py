@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 from pytest_muscle.checks import LIKELY, Check
 from pytest_muscle.reports.flips import render_flips
 from pytest_muscle.reports.numbers import decimals_apart, percent, score
+from pytest_muscle.reports.plan import describe_hopeless
+from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
+
+MOST_HOPELESS = 3
+"""Most limits that are said to be beyond reach."""
 
 UNITS = {"rate": " %", "points": " points"}
 
@@ -34,7 +39,7 @@ def render_failure(
     task = f"task {report.task!r}: " if report.task else ""
     sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
     parts = [
-        "\n".join([f"{task}{sentences}.", *filter(None, map(_doubt, checks))]),
+        "\n".join([f"{task}{sentences}.", *_outlook(checks)]),
         _table(report, checks, before),
     ]
     if report.pairs.unasked is not None:
@@ -57,6 +62,23 @@ def _sentence(check: Check) -> str:
         f"{check.measure} is {value} and may be as high as {bound} "
         f"({confidence} upper bound), more than the allowed {limit}"
     )
+
+
+def _outlook(checks: Sequence[Check]) -> list[str]:
+    """Return which limits cannot be kept with so few examples, and what is undecided."""
+    hopeless, doubts = [], []
+    for check in (check for check in checks if check.exceeded):
+        plan = None if check.plan is None else check.plan()
+        if plan is not None and not plan.can_pass:
+            hopeless.append(f"{check.measure}: {describe_hopeless(plan)}.")
+        elif doubt := _doubt(check):
+            doubts.append(doubt)
+    if len(hopeless) > MOST_HOPELESS:
+        left = len(hopeless) - MOST_HOPELESS
+        hopeless[MOST_HOPELESS:] = [
+            f"… and {counted(left, 'more limit')} that cannot be kept with so few examples"
+        ]
+    return [*hopeless, *doubts]
 
 
 def _doubt(check: Check) -> str | None:

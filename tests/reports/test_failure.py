@@ -7,6 +7,7 @@ import pytest
 
 from pytest_muscle.checks import Check
 from pytest_muscle.comparison import compare
+from pytest_muscle.comparison.planning import plan_gate
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.reports.failure import render_failure
 from pytest_muscle.reports.texts import excerpt, shorten
@@ -163,3 +164,28 @@ def test_a_text_is_shortened_in_the_middle():
     assert shorten("abcdefghij", 10) == "abcdefghij"
     assert shorten("abcdefghijk", 10) == "abcde…hijk"
     assert shorten("abcdefghijk", 5) == "ab…jk"
+
+
+def test_a_limit_that_no_answers_can_keep_is_said_to_be_one():
+    hopeless = check(plan=lambda: plan_gate(100, 0.01, confidence=0.95))
+    fair = check(plan=lambda: plan_gate(300, 0.01, confidence=0.95))
+    undecided = {"examples_to_decide": lambda: 2000, "confidence": 0.95}
+    lines = [
+        render_failure(compare(*tables()), [dataclasses.replace(each, **undecided)]).splitlines()
+        for each in (hopeless, fair)
+    ]
+    assert lines[0][1] == (
+        "negative flip rate: 100 examples can never show an NFR of at most 1.00 % at 95 % "
+        "confidence; without a single flip it takes 299, or a limit of 2.96 %."
+    )
+    assert lines[0][2] == ""
+    assert lines[1][1].startswith("Undecided at 95 % confidence: ")
+    assert lines[1][2] == ""
+
+
+def test_of_many_hopeless_limits_three_are_explained():
+    hopeless = check(plan=lambda: plan_gate(100, 0.01, confidence=0.95))
+    kept = check(0.01, plan=lambda: pytest.fail("asked for a plan of a limit that is kept"))
+    lines = render_failure(compare(*tables()), [kept, *[hopeless] * 5]).splitlines()
+    assert sum("can never show" in line for line in lines) == 3
+    assert lines[4] == "… and 2 more limits that cannot be kept with so few examples"
