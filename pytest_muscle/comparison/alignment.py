@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal, graded_flips
+from pytest_muscle.comparison.pairs import (
+    AnswerPairs,
+    NeededPairs,
+    StoppedPairs,
+    agree,
+    count,
+    equal,
+    graded_flips,
+)
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
+from pytest_muscle.predictions.stop import ASK_ALL, Stop
 from pytest_muscle.wording import counted, listed
 
 HASH_BLOCK = 4096
@@ -144,7 +154,7 @@ def _align_needed(
         order = np.arange(len(ids))
     unasked = order >= len(after)
     _refuse(
-        unasked & old.can_flip,
+        unasked & old.can_flip & (new.stop is None),
         ids,
         "the new model was not asked what the old one has right",
         task,
@@ -156,17 +166,16 @@ def _align_needed(
     _check_answers(compared, after, order, task)
     negative = np.zeros(len(ids), dtype=np.bool_)
     answered = after.take(order)
-    if old.graded or new.graded:
-        old_draws, new_draws = _draws(compared, answered, task)
-        marks = (compared.scores, old_draws), (answered.scores, new_draws)
-        negative[asked] = graded_flips(*marks, old.tolerance)[0]
-    else:
-        negative[asked] = compared.correct & ~answered.correct
+    tolerance = old.tolerance if old.graded or new.graded else None
+    negative[asked] = _find_flips(compared, answered, tolerance, task)
+    if new.stop is not None:
+        _refuse_other_stop(old, len(asked), count(negative), new.stop, task)
     answers = np.full(len(ids), None, dtype=np.object_)
     answers[asked] = answered.answers
     scores = np.zeros(len(ids))
     scores[asked] = answered.scores
-    pairs = NeededPairs(
+    make = NeededPairs if new.stop is None else partial(StoppedPairs, stop=new.stop)
+    pairs = make(
         ids=tuple(ids),
         gold=before.gold,
         old_answers=before.answers,
@@ -180,6 +189,44 @@ def _align_needed(
         tolerance=old.tolerance,
     )
     return pairs, order
+
+
+def find_flips(
+    before: Columns, after: Columns, *, tolerance: float | None, task: str | None = None
+) -> Mask:
+    """Return where answers to the same examples, in the same order, are negative flips, [n].
+
+    Args:
+        before: The old model's answers.
+        after: The new model's.
+        tolerance: Of graded scores; none of right and wrong answers.
+        task: Name of the task, for errors.
+
+    Raises:
+        ComparisonError: If they are answers to different questions, or a score is not finite.
+    """
+    _check_answers(before, after, None, task)
+    return _find_flips(before, after, tolerance, task)
+
+
+def _find_flips(before: Columns, after: Columns, tolerance: float | None, task: str | None) -> Mask:
+    if tolerance is None:
+        return before.correct & ~after.correct
+    old_draws, new_draws = _draws(before, after, task)
+    return graded_flips((before.scores, old_draws), (after.scores, new_draws), tolerance)[0]
+
+
+def _refuse_other_stop(
+    old: Predictions, asked: int, flips: int, stop: Stop, task: str | None
+) -> None:
+    """Raise where a model was stopped while it was held against another old one."""
+    same = (asked, flips, len(old)) == (stop.asked, stop.flips, stop.population)
+    if not same or stop.can_flip not in (count(old.can_flip), len(old)):
+        raise ComparisonError(
+            "the new model was stopped early, by other old predictions than these",
+            where=task,
+            hint=f"compare both tables as they were made, or {ASK_ALL} and make them again",
+        )
 
 
 def _check_answers(
