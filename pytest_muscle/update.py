@@ -224,6 +224,12 @@ class ModelUpdate:
 
         if self.settings.run.score == "needed":
             return Question.needed(task, self.predictions("old", task.name))
+        return self._whole_question(task)
+
+    def _whole_question(self, task: Task) -> Question:
+        """Return all of a task's examples that old answers are compared at."""
+        from pytest_muscle.predictions.question import Question
+
         if self.baselines.has(task.name):
             table, differences = self._read_baseline(task)
             if differences:
@@ -232,14 +238,13 @@ class ModelUpdate:
 
     def _newer_answers(self, side: Side, task: Task) -> Predictions:
         """Return the new or compat model's answers, as many as are needed."""
-        question = self._question(task)
         if not task.gate.sequential:
-            return self._answers(side, question)
+            return self._answers(side, self._question(task))
         from pytest_muscle.stopping import Stopping
 
         stopping = Stopping.of(task, self.predictions("old", task.name))
         self._models.check_data(task)
-        for whole in {each.digest: each for each in (question, stopping.question)}.values():
+        for whole in (self._whole_question(task), stopping.question):
             if (table := self._stored(side, whole)) is not None:
                 return self._described(side, task, table)
         return self._answers(side, stopping.question, stopping)

@@ -286,7 +286,7 @@ class StoppedPairs(NeededPairs):
         Raises:
             ComparisonError: Always.
         """
-        self.require_flips()
+        self.require_flips("which examples flip")
         raise AssertionError
 
     @property

@@ -18,7 +18,7 @@ RUN = """
 [run]
 device = "cpu"
 dtype = "float32"
-batch_tokens = 200
+batch_tokens = 100
 """
 
 COUNTED = """
@@ -238,6 +238,9 @@ def test_a_complete_table_is_used_where_it_is_stored(project):
         """
     )
     project.pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    path = project.pytester.path / "muscle.toml"
+    path.write_text(path.read_text().replace("[run]", '[run]\nscore = "needed"'))
+    project.pytester.runpytest_inprocess().assert_outcomes(passed=1)
 
 
 def test_where_all_must_be_asked_all_is_known(project):
@@ -294,7 +297,7 @@ def test_a_baseline_asks_everything(project):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project):
-    project.gate("v2", "max_nfr = 0.12")  # needs several chunks
+    project.gate("v2", "max_nfr = 0.2")  # near the truth: needs several chunks
     project.pytester.makepyfile(ASSERTED)
     project.pytester.makeconftest(
         """
