@@ -298,7 +298,7 @@ def test_a_baseline_asks_everything(project):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project):
     project.gate("v2", "max_nfr = 0.2")  # near the truth: needs several chunks
-    project.pytester.makepyfile(ASSERTED)
+    project.pytester.makepyfile(test_gate=ASSERTED)
     project.pytester.makeconftest(
         """
         import os, signal
@@ -325,9 +325,7 @@ def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project):
     old = "def test_old(old_predictions): assert old_predictions"
     project.pytester.makepyfile(test_old=old)
     project.pytester.runpytest_inprocess("test_old.py").assert_outcomes(passed=1)
-    undisturbed = project.pytester.runpytest_subprocess(
-        "test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does.py"
-    )
+    undisturbed = project.pytester.runpytest_subprocess("test_gate.py")
     whole = _batches(undisturbed)
     wanted, about = project.table().read_text(), _manifest(project.table())
     assert about["stop"]["asked"] > 32
@@ -335,11 +333,11 @@ def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project):
         path.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATCHES", str(whole - 2))
-        killed = project.pytester.runpytest_subprocess("test_killed_it_goes_on*.py")
+        killed = project.pytester.runpytest_subprocess("test_gate.py")
     assert killed.ret == -signal.SIGKILL
     assert list(project.pytester.path.glob(".muscle_cache/predictions/.colours-new-*.journal"))
 
-    again = project.pytester.runpytest_subprocess("test_killed_it_goes_on*.py")
+    again = project.pytester.runpytest_subprocess("test_gate.py")
 
     assert _batches(again) == 2
     assert project.table().read_text() == wanted
