@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_muscle.models import scoring
 from tests.conftest import MODELS_AND_TASK, colour_rows, write_jsonl
 from tests.integration.test_second_run import REFUSE
 
@@ -296,58 +297,49 @@ def test_a_baseline_asks_everything(project):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project):
+def test_killed_it_goes_on_and_stops_where_an_undisturbed_run_does(project, monkeypatch):
     project.gate("v2", "max_nfr = 0.2")  # near the truth: needs several chunks
-    project.pytester.makepyfile(test_gate=ASSERTED)
+    project.pytester.makepyfile(
+        test_old="def test_old(old_predictions): assert old_predictions", test_gate=ASSERTED
+    )
+    project.pytester.runpytest_inprocess("test_old.py").assert_outcomes(passed=1)
+    batches, run = [], scoring._Scorer._run
+    counted = lambda self, *arguments: (batches.append(1), run(self, *arguments))  # noqa: E731
+    monkeypatch.setattr(scoring._Scorer, "_run", counted)
+    project.pytester.runpytest_inprocess("test_gate.py").assert_outcomes(failed=1)
+    wanted, about = project.table().read_text(), _manifest(project.table())
+    assert about["stop"]["asked"] > 2 * 32
+    whole = len(batches)
+    for path in project.pytester.path.glob(".muscle_cache/predictions/*colours-new-*"):
+        path.unlink()
     project.pytester.makeconftest(
-        """
+        f"""
         import os, signal
         from pytest_muscle.models import scoring
 
-        LEFT = int(os.environ.get("BATCHES", 0))
-        run = scoring._Scorer._run
-        done = 0
+        run, left = scoring._Scorer._run, {whole - 2}
 
         def counted(self, *arguments):
-            global done
-            if LEFT and done == LEFT:
+            global left
+            if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
-            done += 1
+            left -= 1
             return run(self, *arguments)
 
-        def pytest_runtest_setup():
-            scoring._Scorer._run = counted
-
-        def pytest_unconfigure():
-            print("BATCHES", done)
+        scoring._Scorer._run = counted
         """
     )
-    old = "def test_old(old_predictions): assert old_predictions"
-    project.pytester.makepyfile(test_old=old)
-    project.pytester.runpytest_inprocess("test_old.py").assert_outcomes(passed=1)
-    undisturbed = project.pytester.runpytest_subprocess("test_gate.py")
-    whole = _batches(undisturbed)
-    wanted, about = project.table().read_text(), _manifest(project.table())
-    assert about["stop"]["asked"] > 32
-    for path in project.pytester.path.glob(".muscle_cache/predictions/*colours-new-*"):
-        path.unlink()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BATCHES", str(whole - 2))
-        killed = project.pytester.runpytest_subprocess("test_gate.py")
-    assert killed.ret == -signal.SIGKILL
+    assert project.pytester.runpytest_subprocess("test_gate.py").ret == -signal.SIGKILL
     assert list(project.pytester.path.glob(".muscle_cache/predictions/.colours-new-*.journal"))
+    project.pytester.makeconftest("")
+    batches.clear()
 
-    again = project.pytester.runpytest_subprocess("test_gate.py")
+    project.pytester.runpytest_inprocess("test_gate.py").assert_outcomes(failed=1)
 
-    assert _batches(again) == 2
+    assert len(batches) == 2
     assert project.table().read_text() == wanted
     assert _manifest(project.table()) == about
     assert not list(project.pytester.path.glob(".muscle_cache/predictions/.*.journal"))
-
-
-def _batches(result: pytest.RunResult) -> int:
-    (line,) = [line for line in result.outlines if line.startswith("BATCHES")]
-    return int(line.split()[1])
 
 
 def _manifest(table: Path) -> dict[str, object]:
