@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_muscle.checks import LIKELY, ROUNDING
-from pytest_muscle.comparison.alignment import find_flips
+from pytest_muscle.comparison.answers import check_answers, find_flips
 from pytest_muscle.comparison.intervals import upper_bound
 from pytest_muscle.comparison.sequential import SequentialGate, seeded_order
 from pytest_muscle.digests import digest_json
@@ -170,13 +170,11 @@ class Decider:
             examples = list(islice(self._examples, stop - start))
             rows, graded = judge(examples, answers[start:stop])
             self.graded = self.graded or graded
-            before = self._stopping.old.columns.take(self._stopping.order[start:stop])
-            flipped = find_flips(
-                before,
-                rows,
-                tolerance=self._stopping.old.tolerance if self.graded else None,
-                task=self._stopping.task.name,
-            )
+            old, task = self._stopping.old, self._stopping.task.name
+            before = old.columns.take(self._stopping.order[start:stop])
+            check_answers(before, rows, None, task)
+            tolerance = old.tolerance if self.graded else None
+            flipped = find_flips(before, rows, tolerance, task)
             self._judged.append(rows)
             self.gate.update_each(flipped)
         return self.is_over
