@@ -359,3 +359,44 @@ def test_workers_of_xdist_send_what_was_decided(project):
             "colours: new decided after * that can flip (of 600): fails*",
         ]
     )
+
+
+def test_graded_texts_stop_as_well_and_their_flips_are_those_of_all(project):
+    project.gate("v2", "max_nfr = 0.04")
+    path = project.pytester.path / "muscle.toml"
+    task = """kind = "generation"
+eval = "data/eval.jsonl"
+prompt = "Question: {{ question }}\\\\nAnswer:"
+gold = "{{ options[label] }}"
+metric = "marks:by_letters"
+max_new_tokens = 4
+"""
+    text = path.read_text()
+    start, end = text.index('kind = "multiple_choice"'), text.index("\n[run]")
+    path.write_text(text[:start] + task + text[end:])
+    letters = "def by_letters(answer, gold, fields): return 1 - sum(map(ord, answer)) % 7 / 7"
+    project.pytester.makepyfile(marks=letters)
+    project.pytester.syspathinsert()
+    project.pytester.makepyfile(
+        """
+        import dataclasses
+        from pytest_muscle import ModelUpdate
+
+        def test_flips(model_update, old_predictions, new_predictions, flip_report):
+            assert old_predictions.graded
+            stop = new_predictions.stop
+            assert (stop.can_flip, stop.population, stop.decision) == (120, 120, "fails")
+            assert 0 < stop.asked == len(new_predictions) < 120
+            settings = model_update.settings
+            task = settings.tasks["colours"]
+            gate = dataclasses.replace(task.gate, sequential=False)
+            tasks = {"colours": dataclasses.replace(task, gate=gate)}
+            whole = ModelUpdate(dataclasses.replace(settings, tasks=tasks)).flip_report("colours")
+            asked = {row.id for row in new_predictions}
+            seen = {flip.id for flip in flip_report.list_seen_flips()}
+            assert 0 < len(seen) == stop.flips
+            assert seen == asked & set(whole.negative_flips)
+            assert whole.negative_flip_rate > 0.04
+        """
+    )
+    project.pytester.runpytest_inprocess("--muscle-limit=120").assert_outcomes(passed=1)
