@@ -223,6 +223,8 @@ def assert_flips_reduced(
     if max_accuracy_drop is not None:
         require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
     before, report = _compare(old, new), _compare(old, compat)
+    for each in (before, report):
+        each.pairs.require_flips("the reduction of negative flips", where=each.task)
     plain, left, n = len(before.negative_flips), len(report.negative_flips), report.n
     won_back = (plain - left) / plain if plain else (-math.inf if left else math.nan)
     checks = [

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_muscle.predictions.keys import PredictionKey
     from pytest_muscle.predictions.question import Question
     from pytest_muscle.predictions.store import PredictionStore
+    from pytest_muscle.stopping import Stopping
     from pytest_muscle.training.store import Adapter
 
 
@@ -198,7 +199,7 @@ class ModelUpdate:
             table = self._old_predictions(task)
             self._warn_of_gate(task, len(table))
             return table
-        table = self._answers(side, self._question(task))
+        table = self._newer_answers(side, task)
         if self.baselines.has(task.name):
             self._warn_of_other_settings(task, table)
         return table
@@ -270,29 +271,61 @@ class ModelUpdate:
 
         if self.settings.run.score == "needed":
             return Question.needed(task, self.predictions("old", task.name))
+        return self._whole_question(task)
+
+    def _whole_question(self, task: Task) -> Question:
+        """Return all of a task's examples that old answers are compared at."""
+        from pytest_muscle.predictions.question import Question
+
         if self.baselines.has(task.name):
             table, differences = self._read_baseline(task)
             if differences:
                 return Question.same_as(task, table)
         return Question(task)
 
-    def _answers(self, side: Side, question: Question) -> Predictions:
+    def _newer_answers(self, side: Side, task: Task) -> Predictions:
+        """Return the new or compat model's answers, as many as are needed."""
+        if not task.gate.sequential:
+            return self._answers(side, self._question(task))
+        from pytest_muscle.stopping import Stopping
+
+        stopping = Stopping.of(task, self.predictions("old", task.name))
+        self._models.check_data(task)
+        for whole in (self._whole_question(task), stopping.question):
+            if (table := self._stored(side, whole)) is not None:
+                return self._described(side, task, table)
+        return self._answers(side, stopping.question, stopping)
+
+    def _answers(
+        self, side: Side, question: Question, stopping: Stopping | None = None
+    ) -> Predictions:
         task = question.task
         self._models.check_data(task)
-        key = self._prediction_key(side, question)
-        table = None if key is None else self._store.find(key)
+        table = self._stored(side, question, stopping)
         if table is None:
             self._models.placing.resolve()  # a model will load: what was remembered must be true
-            key = self._prediction_key(side, question)
+            key = self._prediction_key(side, question, stopping)
             table = (
-                self._answer(side, question, {})
+                self._answer(side, question, {}, stopping=stopping)
                 if key is None
-                else self._answer_once(key, side, question)
+                else self._answer_once(key, side, question, stopping)
             )
+        return self._described(side, task, table)
+
+    def _described(self, side: Side, task: Task, table: Predictions) -> Predictions:
+        """Return a table with what is said today of its task and of the model that answered."""
         model = self._models.task_model_spec(side, task).describe()
         return _with_task(replace(table, model=model), task)
 
-    def _prediction_key(self, side: Side, question: Question) -> PredictionKey | None:
+    def _stored(
+        self, side: Side, question: Question, stopping: Stopping | None = None
+    ) -> Predictions | None:
+        key = self._prediction_key(side, question, stopping)
+        return None if key is None else self._store.find(key)
+
+    def _prediction_key(
+        self, side: Side, question: Question, stopping: Stopping | None = None
+    ) -> PredictionKey | None:
         from pytest_muscle.predictions.keys import prediction_key
 
         placement = self._models.placing.expected()
@@ -302,14 +335,17 @@ class ModelUpdate:
             self._models.facts(side, question.task),
             device=placement.device,
             dtype=placement.dtype,
+            stopping=None if stopping is None else stopping.made_of,
         )
 
-    def _answer_once(self, key: PredictionKey, side: Side, question: Question) -> Predictions:
+    def _answer_once(
+        self, key: PredictionKey, side: Side, question: Question, stopping: Stopping | None
+    ) -> Predictions:
         models, task = self._models, question.task
         facts = models.facts(side, task)
         return self._store.get(
             key,
-            lambda about, journal: self._answer(side, question, about, journal),
+            lambda about, journal: self._answer(side, question, about, journal, stopping),
             unchanged=lambda: models.facts_now(side, task) == facts,
         )
 
@@ -319,13 +355,21 @@ class ModelUpdate:
         question: Question,
         facts: Mapping[str, Any],
         journal: Journal | None = None,
+        stopping: Stopping | None = None,
     ) -> Predictions:
-        from pytest_muscle.models.answering import answer
+        from pytest_muscle.models.answering import answer, answer_until_decided
 
         task = question.task
         model = self._models.task_model(side, task)
         description = f"{task.name}: {side} model answers"
-        return answer(model, question, facts, description=description, journal=journal)
+        if stopping is None:
+            return answer(model, question, facts, description=description, journal=journal)
+        table = answer_until_decided(
+            model, stopping, facts, description=description, journal=journal
+        )
+        if table.stop is not None:
+            self._progress.say(f"{task.name}: {side} model {table.stop.describe()}")
+        return table
 
 
 def _with_task(table: Predictions, task: Task) -> Predictions:

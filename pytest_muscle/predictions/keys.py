@@ -25,7 +25,13 @@ class PredictionKey(CacheKey):
 
 
 def prediction_key(
-    question: Question, side: str, model: Mapping[str, Any], *, device: str, dtype: str
+    question: Question,
+    side: str,
+    model: Mapping[str, Any],
+    *,
+    device: str,
+    dtype: str,
+    stopping: Mapping[str, Any] | None = None,
 ) -> PredictionKey | None:
     """Return the key of a model's predictions, or none where it cannot be known.
 
@@ -39,6 +45,7 @@ def prediction_key(
         model: Facts of the task model.
         device: Type of the device, as torch names it.
         dtype: Floating-point type, as torch names it.
+        stopping: What decides where the model is stopped; none where it is asked everything.
 
     Raises:
         DataError: If the data have to be read and a row is not usable.
@@ -64,5 +71,6 @@ def prediction_key(
             "device": device,
             "dtype": dtype,
             "libraries": library_versions(*LIBRARIES),
+            **({} if stopping is None else {"stopping": stopping}),
         },
     )

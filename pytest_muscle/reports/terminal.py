@@ -19,6 +19,7 @@ NARROWEST_TASK = 8
 NONE = "–"
 LEGEND = "NFR, PFR, inconsistent: % of all examples; under NFR its exact 95 % interval"
 LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
+LEGEND_STOPPED = "≥: seen when the gate was decided, [gate] sequential = true; –: not known"
 LEGEND_NEEDED = '–: not known with [run] score = "needed"'
 
 
@@ -41,6 +42,11 @@ class TaskSummary:
         compat_nfr_interval: Its exact two-sided 95 % interval.
         pfr: Positive flip rate, old to new.
         inconsistency: Inconsistency rate, old to new.
+        least_nfr: Negative flips seen, old to new, as a share of all examples, where a gate was
+            decided before all were known.
+        compat_least_nfr: The same, old to compat.
+        stopped: How it was decided, old to new, in words.
+        compat_stopped: The same, old to compat.
         verdict: "passed", "FAILED" or empty.
         tolerance: Of graded scores: the largest change that is no flip; none of right and wrong
             answers. Accuracies are mean scores then.
@@ -62,6 +68,10 @@ class TaskSummary:
     compat_nfr_interval: tuple[float, float] | None = None
     pfr: float | None = None
     inconsistency: float | None = None
+    least_nfr: float | None = None
+    compat_least_nfr: float | None = None
+    stopped: str | None = None
+    compat_stopped: str | None = None
     verdict: str = ""
     tolerance: float | None = None
     mean_gain: float | None = None
@@ -136,7 +146,12 @@ def summarise(
         verdict=verdict,
         tolerance=either.pairs.tolerance if graded else None,
     )
-    if report is not None:
+    if report is not None and report.stop is not None:
+        stop = report.stop
+        summary = dataclasses.replace(
+            summary, least_nfr=stop.flips / stop.population, stopped=stop.describe()
+        )
+    elif report is not None:
         summary = dataclasses.replace(
             summary,
             nfr=report.negative_flip_rate,
@@ -151,7 +166,12 @@ def summarise(
                 mean_gain=report.mean_gain if graded else None,
                 mean_regress=report.mean_regress if graded else None,
             )
-    if compat_report is not None:
+    if compat_report is not None and compat_report.stop is not None:
+        stop = compat_report.stop
+        summary = dataclasses.replace(
+            summary, compat_least_nfr=stop.flips / stop.population, compat_stopped=stop.describe()
+        )
+    elif compat_report is not None:
         summary = dataclasses.replace(
             summary,
             compat_nfr=compat_report.negative_flip_rate,
@@ -178,6 +198,9 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
     if any(map(_is_partial, rows)):
         legend.append(LEGEND_NEEDED)
+    if any(row.stopped or row.compat_stopped for row in rows):
+        legend.append(LEGEND_STOPPED)
+    legend += [line for row in rows for line in _describe_stops(row)]
     legend += [line for row in rows for line in _describe_graded(row)]
     return "\n".join([table, *legend])
 
@@ -208,6 +231,12 @@ def _describe_graded(row: TaskSummary) -> list[str]:
     return [said, f"{row.task}: {changes}"]
 
 
+def _describe_stops(row: TaskSummary) -> list[str]:
+    """Return where the new and the compat model were stopped."""
+    stops = (("new", row.stopped), ("compat", row.compat_stopped))
+    return [f"{row.task}: {side} {stop}" for side, stop in stops if stop is not None]
+
+
 def _lines(cells: Iterable[str]) -> list[tuple[str, ...]]:
     return list(zip_longest(*(cell.split("\n") for cell in cells), fillvalue=""))
 
@@ -219,13 +248,15 @@ def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
     cells = {"task": name, "n": str(row.n)}
     if not with_compat:
         cells["accuracy\nold→new"] = accuracy
-        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval)
+        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval, row.least_nfr)
         cells["PFR"] = pfr
         cells["inconsistent"] = inconsistency
     else:
         cells["accuracy\nold→new\ncompat"] = f"{accuracy}\n{_percent(row.compat_accuracy, 1)}"
-        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval)
-        cells["NFR\nold→compat"] = _rate(row.compat_nfr, row.compat_nfr_interval)
+        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval, row.least_nfr)
+        cells["NFR\nold→compat"] = _rate(
+            row.compat_nfr, row.compat_nfr_interval, row.compat_least_nfr
+        )
         cells["change"] = NONE if row.nfr_change is None else percent(row.nfr_change, 0)
         cells["PFR\nincon-\nsistent"] = f"{pfr}\n{inconsistency}"
     cells["verdict"] = row.verdict
@@ -237,7 +268,7 @@ def _percent(rate: float | None, decimals: int) -> str:
 
 
 def _has_compat(row: TaskSummary) -> bool:
-    return row.compat_nfr is not None
+    return row.compat_nfr is not None or row.compat_least_nfr is not None
 
 
 def _is_partial(row: TaskSummary) -> bool:
@@ -247,7 +278,11 @@ def _is_partial(row: TaskSummary) -> bool:
     )
 
 
-def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
+def _rate(
+    rate: float | None, interval: tuple[float, float] | None, least: float | None = None
+) -> str:
+    if least is not None:
+        return f"≥{percent(least, 2, '')}"
     if rate is None or interval is None:
         return NONE
     low, high = interval

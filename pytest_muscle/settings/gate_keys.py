@@ -44,7 +44,10 @@ class GateSettings:
     family_wise: bool = key(
         "Hold `confidence` for all limits of all tasks at once (Bonferroni)", False
     )
-    sequential: bool = key("Stop asking as soon as max_nfr is decided", False)
+    sequential: bool = key(
+        "Stop asking as soon as max_nfr is decided, for certain or at `confidence` (else 0.95)",
+        False,
+    )
     family: int = 1
 
     @property
