@@ -20,7 +20,9 @@ from pytest_muscle.tasks import Task, build_tasks
 from pytest_muscle.tasks.memory import DigestMemory
 
 if TYPE_CHECKING:
+    from pytest_muscle.builds import Build
     from pytest_muscle.comparison import FlipReport
+    from pytest_muscle.comparison.noise import NoiseFloor
     from pytest_muscle.models import BaseModel, LanguageModel
     from pytest_muscle.predictions.baseline import Baselines
     from pytest_muscle.predictions.differences import Differences
@@ -37,15 +39,26 @@ class ModelUpdate:
     Args:
         settings: What the user configured.
         progress: Where progress is shown.
+        build: Which of the builds it is that a noise floor is measured between; none for the
+            usual one.
+        models: The models, where they are at hand.
     """
 
-    def __init__(self, settings: Settings, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress = SILENT,
+        *,
+        build: Build | None = None,
+        models: TaskModels | None = None,
+    ) -> None:
         self.settings = settings
         digests = FileDigests(settings.cache / DIGEST_NOTES)
         memory = DigestMemory(settings.cache / TASK_NOTES, digests)
         self.tasks: Mapping[str, Task] = build_tasks(settings, memory)
-        self._models = TaskModels(settings, digests, progress)
+        self._models = models or TaskModels(settings, digests, progress)
         self._progress = progress
+        self._build = build
         self._memo = Memo()
 
     def task(self, name: str) -> Task:
@@ -124,7 +137,23 @@ class ModelUpdate:
         """
         from pytest_muscle.predictions.question import Question
 
-        return self._answers(side, Question(self.task(task)))
+        return self._memo.once(
+            ("answers", side, task), lambda: self._answers(side, Question(self.task(task)))
+        )
+
+    def noise_floor(self, task: str) -> NoiseFloor:
+        """Return the negative flip rate between builds of the same version.
+
+        `[noise]` says of which version, how many there are and what they differ in. All of the
+        task's examples are asked, whatever `[run] score` says; the usual predictions are those of
+        the first build.
+
+        Raises:
+            MuscleError: If there are no such builds, or predictions cannot be made.
+        """
+        return self._memo.once(
+            ("noise floor", task), lambda: self._measure_noise_floor(self.task(task))
+        )
 
     def flip_report(self, task: str, side: Literal["new", "compat"] = "new") -> FlipReport:
         """Return the comparison of the old model's predictions with the new or compat one's.
@@ -144,8 +173,13 @@ class ModelUpdate:
         made = self._memo.find(("predictions", side, task))
         return made if isinstance(made, Predictions) else None
 
+    def made_noise_floor(self, task: str) -> NoiseFloor | None:
+        """Return the noise floor if it was measured already, without measuring it."""
+        floor: NoiseFloor | None = self._memo.find(("noise floor", task))
+        return floor
+
     def check(self) -> None:
-        """Check what can be checked before any data is read: templates, metrics, strategy.
+        """Check what can be checked before any data is read: templates, metrics, strategy, noise.
 
         Raises:
             ConfigurationError: It names file and key.
@@ -157,6 +191,10 @@ class ModelUpdate:
         find_objective(
             self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
         )
+        if self.settings.noise.vary is not None:
+            from pytest_muscle.builds import check_noise
+
+            check_noise(self.settings, self.tasks.values())
 
     @cached_property
     def baselines(self) -> Baselines:
@@ -173,7 +211,9 @@ class ModelUpdate:
 
     def _make_predictions(self, side: Side, task: Task) -> Predictions:
         if side != "old":
-            table = self._answers(side, self._question(task))
+            question = self._question(task)
+            everything = question.ids is None
+            table = self.answers(side, task.name) if everything else self._answers(side, question)
             if self.baselines.has(task.name):
                 self._warn_of_other_settings(task, table)
             return table
@@ -217,6 +257,32 @@ class ModelUpdate:
             text = f"{self.baselines.show(task.name)}: {text}"
             warnings.warn(text, BaselineWarning, stacklevel=2)
 
+    def _measure_noise_floor(self, task: Task) -> NoiseFloor:
+        from pytest_muscle.builds import missing_adapters, plan_builds
+        from pytest_muscle.comparison.noise import noise_floor
+
+        plan = plan_builds(self.settings, task, self._models.placing.expected())
+        version, name = plan.version, task.name
+        others = [self._update_of(build) for build in plan.others]
+        updates = [self, *others]
+        paths = [each._models.missing_adapter(version, task) for each in updates]
+        missing = [path for path in paths if path is not None]
+        if missing and not self.settings.train:
+            raise missing_adapters(task, plan, missing)
+        for each in updates:  # training takes the model out of memory that then answers
+            each.task_adapter(version, name)
+        tables = [self.answers(version, name)]
+        for other in others:
+            tables.append(other.answers(version, name))
+            if plan.varied == "dtype":
+                other._models.release(version)
+        return noise_floor(tables, varied=plan.varied, version=version)
+
+    def _update_of(self, build: Build) -> ModelUpdate:
+        """Return this update as another build makes it."""
+        models = self._models.built_by(build.settings, build.note)
+        return ModelUpdate(build.settings, self._progress, build=build, models=models)
+
     def _question(self, task: Task) -> Question:
         """Return which of a task's examples the new and the compat model are asked."""
         from pytest_muscle.predictions.question import Question
@@ -255,6 +321,7 @@ class ModelUpdate:
             self._models.facts(side, question.task),
             device=placement.device,
             dtype=placement.dtype,
+            variation=None if self._build is None else self._build.variation,
         )
 
     def _answer_once(self, key: PredictionKey, side: Side, question: Question) -> Predictions:
@@ -277,7 +344,8 @@ class ModelUpdate:
 
         task = question.task
         model = self._models.task_model(side, task)
-        description = f"{task.name}: {side} model answers"
+        note = "" if self._build is None else self._build.note
+        description = f"{task.name}: {side} model answers{note}"
         return answer(model, question, facts, description=description, journal=journal)
 
 
