@@ -15,7 +15,6 @@ import pytest
 
 from pytest_muscle import ModelUpdate, Predictions, read_settings
 from pytest_muscle.builds import plan_builds
-from pytest_muscle.comparison.noise import NoiseFloor
 from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.models import answering
 from pytest_muscle.models.placement import Placement
@@ -319,9 +318,3 @@ def test_what_no_task_can_vary_is_refused_before_anything_is_asked(project):
 
     with pytest.raises(ConfigurationError, match="vary: the new version's adapter"):
         update_of(project, 'vary = "seed"').check()
-
-
-def test_a_floor_of_both_types_is_one_of_right_and_wrong_answers(project):
-    floor = update_of(project).noise_floor("colours")
-    assert isinstance(floor, NoiseFloor)
-    assert floor.largest_share == 0.5
