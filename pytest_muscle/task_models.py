@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -216,11 +217,11 @@ class TaskModels:
 
     def _release_other_types(self) -> None:
         """Take weights out of memory that are there in another floating-point type."""
-        for version in VERSIONS:
-            for dtype in get_args(Dtype):
-                base = self._loaded.find(("base", version, dtype))
-                if base is not None and dtype != self._settings.run.dtype:
-                    base.release()
+        others = set(get_args(Dtype)) - {self._settings.run.dtype}
+        for version, dtype in itertools.product(VERSIONS, others):
+            base = self._loaded.find(("base", version, dtype))
+            if base is not None:
+                base.release()
 
     def _language_model(self, version: Version, adapter: Adapter | None) -> LanguageModel:
         from pytest_muscle.models import LanguageModel
