@@ -15,6 +15,9 @@ TESTS = """
 
     from pytest_muscle import NoiseFloor, assert_gate, assert_within_noise_floor
 
+    def test_flips(flip_report):
+        assert flip_report.n == 40
+
     def test_floor(noise_floor, new_predictions):
         assert isinstance(noise_floor, NoiseFloor)
         assert noise_floor.ids == tuple(row.id for row in new_predictions)
@@ -65,7 +68,7 @@ def test_three_builds_by_seed_are_three_runs_with_those_seeds(noisy, noise_cache
     """Against predictions of the same project with `seed = 1` and `2`, trained apart."""
     before = set((noisy.path / ".muscle_cache" / "adapters").iterdir())
     result = noisy.runpytest_subprocess()
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
 
     shutil.copytree(noisy.path / ".muscle_cache", noise_cache)
     made = set((noisy.path / ".muscle_cache" / "adapters").iterdir()) - before
@@ -102,7 +105,7 @@ def test_three_builds_by_seed_are_three_runs_with_those_seeds(noisy, noise_cache
 
 def test_a_second_run_trains_and_loads_nothing(noisy, noise_cache):
     if not noise_cache.is_dir():
-        noisy.runpytest_subprocess().assert_outcomes(passed=3)
+        noisy.runpytest_subprocess().assert_outcomes(passed=4)
     noisy.makepyfile(
         test_last="""
         import sys
@@ -113,14 +116,14 @@ def test_a_second_run_trains_and_loads_nothing(noisy, noise_cache):
         """
     )
     result = noisy.runpytest_subprocess("--muscle-no-train")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
     assert "%|" not in result.stderr.str()
 
 
 def test_workers_of_xdist_measure_one_floor_and_the_controller_says_it(noisy, noise_cache):
     alone = noisy.runpytest_subprocess()
     result = noisy.runpytest_subprocess("-n2")
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
     assert floor_line(result) == floor_line(alone)
     if not noise_cache.is_dir():
         shutil.copytree(noisy.path / ".muscle_cache", noise_cache)
@@ -132,7 +135,7 @@ def test_no_train_says_which_builds_are_missing(noisy):
         if facts["made_of"]["recipe"]["seed"] == 2:
             shutil.rmtree(path)
     configure(noisy, "[gate]", "[noise]\nrepeats = 4\n[gate]")
-    result = noisy.runpytest_subprocess("--muscle-no-train", "-k", "test_within")
+    result = noisy.runpytest_subprocess("--muscle-no-train", "-k", "test_floor")
     result.assert_outcomes(errors=1)
     text = result.stdout.str()
     assert "TrainingError: " in text
@@ -145,7 +148,7 @@ def test_no_train_says_which_builds_are_missing(noisy):
 def test_a_variation_that_no_task_can_have_is_one_paragraph(noisy):
     configure(noisy, "[gate]", '[noise]\nvary = "sampling"\n[gate]')
     result = noisy.runpytest_subprocess()
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(
         ["*ConfigurationError: muscle.toml: noise.vary: task 'colours' chooses among options*"]
     )
