@@ -144,8 +144,8 @@ def check_limits(
     if limits.floor_margin is not None:
         if floor is None:
             raise ValueError(
-                "max_nfr is above the noise floor: give assert_gate floor=…, the fixture "
-                "`noise_floor`"
+                "max_nfr is above the noise floor, and assert_gate got no floor: ask for the "
+                "fixture `noise_floor` and give floor=noise_floor"
             )
         checks.append(check_excess(report, floor, limits.floor_margin, confidence))
     if limits.max_accuracy_drop is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
@@ -35,6 +35,13 @@ the task that the test was run for, and summaries that are new since the test be
 SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
 
+class Compared(NamedTuple):
+    """What is known of a task: with which sides the old model was compared, and a noise floor."""
+
+    sides: list[Literal["new", "compat"]]
+    with_noise: bool
+
+
 class MuscleSession:
     """What one pytest session knows of the update under test.
 
@@ -49,7 +56,7 @@ class MuscleSession:
         self._config = config
         self._update: ModelUpdate | None = None
         self._verdicts = Verdicts()
-        self._sent: dict[str, list[Literal["new", "compat"]]] = {}
+        self._sent: dict[str, Compared] = {}
         self._of_workers: list[TaskSummary] = []
         self._cleared: list[str] = []
         self.recorded: list[str] = []
@@ -197,13 +204,13 @@ class MuscleSession:
             setattr(report, TASK, task)
         if report.when == "teardown" and worker_name(self._config) is not None:
             changed = {
-                name: sides
-                for name, sides in self._compared().items()
-                if sides != self._sent.get(name)
+                name: compared
+                for name, compared in self._compared().items()
+                if compared != self._sent.get(name)
             }
             self._sent |= changed
             if changed:
-                summaries = [self._summarise(name, sides) for name, sides in changed.items()]
+                summaries = [self._summarise(name, each.sides) for name, each in changed.items()]
                 setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -221,9 +228,9 @@ class MuscleSession:
             self._verdicts.count_failed(task, nodeid)
 
     def _own_summaries(self) -> list[TaskSummary]:
-        return [self._summarise(name, sides) for name, sides in self._compared().items()]
+        return [self._summarise(name, each.sides) for name, each in self._compared().items()]
 
-    def _compared(self) -> dict[str, list[Literal["new", "compat"]]]:
+    def _compared(self) -> dict[str, Compared]:
         """Return what the old model was compared with in this process, by task."""
         if (update := self._update) is None:
             return {}
@@ -232,9 +239,14 @@ class MuscleSession:
             for name in update.tasks
             if update.made_predictions("old", name) is not None
         }
-        return {name: sides for name, sides in compared.items() if sides}
+        return {
+            name: Compared(sides, update.made_noise_floor(name) is not None)
+            for name, sides in compared.items()
+            if sides
+        }
 
     def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
+        from pytest_muscle.reports.noise import summarise_noise
         from pytest_muscle.reports.slices import describe_found, summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
@@ -246,11 +258,15 @@ class MuscleSession:
             for side, report in reports.items()
         }
         found = describe_found(next(iter(reports.values())), keys.seed) if keys.find_slices else ()
+        floor = update.made_noise_floor(name)
+        if floor is not None:
+            floor = floor.align(next(iter(reports.values())).pairs.ids)
         return replace(
             summarise(name, reports.get("new"), reports.get("compat")),
             slices=slices.get("new", ()),
             compat_slices=slices.get("compat", ()),
             found=found,
+            noise=None if floor is None else summarise_noise(floor),
         )
 
     def _settings(self) -> Settings:

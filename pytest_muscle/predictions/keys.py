@@ -32,11 +32,13 @@ def prediction_key(
     device: str,
     dtype: str,
     stopping: Mapping[str, Any] | None = None,
+    variation: Mapping[str, Any] | None = None,
 ) -> PredictionKey | None:
     """Return the key of a model's predictions, or none where it cannot be known.
 
     That is so where the metric is a function of the user's whose source is out of sight. How
-    many examples are scored at a time makes no difference and is no part of the key.
+    many examples are scored at a time makes no difference that counts and is no part of the key,
+    unless it is what builds differ in.
 
     Args:
         question: The task, whose digest stands for data, prompt, metric and limit, and which of
@@ -46,6 +48,8 @@ def prediction_key(
         device: Type of the device, as torch names it.
         dtype: Floating-point type, as torch names it.
         stopping: What decides where the model is stopped; none where it is asked everything.
+        variation: What else is other in one of several builds that the noise floor is measured
+            between; none of the usual one.
 
     Raises:
         DataError: If the data have to be read and a row is not usable.
@@ -72,5 +76,6 @@ def prediction_key(
             "dtype": dtype,
             "libraries": library_versions(*LIBRARIES),
             **({} if stopping is None else {"stopping": stopping}),
+            **({"variation": dict(variation)} if variation else {}),
         },
     )

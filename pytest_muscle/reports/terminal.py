@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from pytest_muscle.reports.noise import NoiseSummary, describe_noise
 from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import SliceSummary
 from pytest_muscle.reports.texts import shorten
@@ -55,6 +56,7 @@ class TaskSummary:
         slices: Groups of examples by the columns that `slices` names, old to new.
         compat_slices: The same, old to compat.
         found: Lines about slices that were searched for and found.
+        noise: The noise floor of the examples that were compared.
     """
 
     task: str
@@ -79,6 +81,7 @@ class TaskSummary:
     slices: tuple[SliceSummary, ...] = ()
     compat_slices: tuple[SliceSummary, ...] = ()
     found: tuple[str, ...] = ()
+    noise: NoiseSummary | None = None
 
     @property
     def nfr_change(self) -> float | None:
@@ -106,6 +109,8 @@ class TaskSummary:
         }
         for name in ("slices", "compat_slices"):
             fields[name] = tuple(SliceSummary(*group) for group in fields.get(name, ()))
+        if fields.get("noise") is not None:
+            fields["noise"] = NoiseSummary(*fields["noise"])
         return cls(**fields)
 
     def merge(self, other: TaskSummary) -> TaskSummary:
@@ -202,6 +207,11 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
         legend.append(LEGEND_STOPPED)
     legend += [line for row in rows for line in _describe_stops(row)]
     legend += [line for row in rows for line in _describe_graded(row)]
+    legend += [
+        describe_noise(row.task, row.noise, nfr=row.nfr, compat_nfr=row.compat_nfr)
+        for row in rows
+        if row.noise is not None
+    ]
     return "\n".join([table, *legend])
 
 

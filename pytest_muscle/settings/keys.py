@@ -58,7 +58,10 @@ class MessageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """`[tasks.NAME]`: what is asked."""
+    """`[tasks.NAME]`: what is asked.
+
+    `draws` is no key: builds that differ in drawn answers add it to `seed`, of the draws alone.
+    """
 
     kind: Kind = _key("multiple_choice, classification or generation")
     eval: str = _key(
@@ -167,6 +170,7 @@ class TaskSettings:
         "Commit, branch or tag of it on the hub", filled=True
     )
     gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
+    draws: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
