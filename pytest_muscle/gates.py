@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_muscle.checks import (
@@ -71,6 +71,13 @@ class Limits:
     max_slice_nfr: float | None = None
     confidence: float | None = None
     interval: str = "exact"
+
+    def only(self, name: str) -> Limits:
+        """Return one of the limits alone, judged as before; `max_nfr` with its margin."""
+        kept = {name, "floor_margin"} if name == "max_nfr" else {name}
+        others = {*LOWEST, "floor_margin"} - kept
+        none: dict[str, Any] = dict.fromkeys(others)
+        return replace(self, **none)
 
     @property
     def is_empty(self) -> bool:

@@ -15,7 +15,7 @@ from pytest_muscle.errors import (
     MuscleWarning,
     nearest,
 )
-from pytest_muscle.settings.flags import Flags, find_file
+from pytest_muscle.settings.flags import Flags, find_file, named_configuration
 from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
 
@@ -301,6 +301,8 @@ def _read_settings(config: pytest.Config) -> Settings | None:
     options = {name: config.getoption(f"muscle_{name}") for name in Flags._fields}
     flags = Flags(**options)
     invocation_dir = config.invocation_params.dir
+    if flags.config is None:
+        flags = flags._replace(config=named_configuration(config.args, invocation_dir))
     path = find_file(config.rootpath, flags, invocation_dir)
     if path is None:
         return None

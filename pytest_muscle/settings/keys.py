@@ -261,6 +261,7 @@ class Settings:
         train: Whether missing adapters may be trained.
         accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
         strict: Whether what is else a warning is refused.
+        with_compat: Whether the file has a table `[compat]`.
     """
 
     path: Path
@@ -284,6 +285,11 @@ class Settings:
     train: bool = True
     accept_changes: bool = False
     strict: bool = False
+    with_compat: bool = False
+
+    def has_compat(self, task: str) -> bool:
+        """Return whether a compat adapter is spoken of for a task: `[compat]` or its own key."""
+        return self.with_compat or self.tasks[task].compat_adapter is not None
 
     @property
     def root(self) -> Path:
