@@ -324,7 +324,9 @@ class ModelUpdate:
         from pytest_muscle.predictions.question import Question
 
         if self.settings.run.score == "needed":
-            return Question.needed(task, self.predictions("old", task.name))
+            needed = Question.needed(task, self.predictions("old", task.name))
+            if needed.ids is not None:
+                return needed
         return self._whole_question(task)
 
     def _whole_question(self, task: Task) -> Question:
