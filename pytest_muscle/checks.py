@@ -178,9 +178,21 @@ def check_regress(report: FlipReport, limit: float, confidence: float | None) ->
 
 
 def check_slices(
-    report: FlipReport, limit: float, confidence: float | None, method: str = "exact"
+    report: FlipReport,
+    limit: float,
+    confidence: float | None,
+    method: str = "exact",
+    *,
+    at_once: bool = False,
 ) -> list[Check]:
     """Hold the negative flip rate of each slice against a limit.
+
+    Args:
+        report: The comparison.
+        limit: The largest rate allowed in each, a fraction 0-1.
+        confidence: Of the one-sided bounds; none judges the rates themselves.
+        method: The bounds' name in `INTERVALS`.
+        at_once: Whether the confidence is held for all slices at once, not for each.
 
     Returns:
         A check for each slice that passes it; else one, of the slice that comes closest.
@@ -188,9 +200,13 @@ def check_slices(
     Raises:
         ComparisonError: If there are no slices, or the rates are not known.
     """
+    from pytest_muscle.comparison.families import family_confidence
     from pytest_muscle.comparison.intervals import rate_interval, upper_bound
     from pytest_muscle.comparison.slices import report_slices
 
+    slices = report_slices(report)
+    if at_once and confidence is not None and slices:
+        confidence = family_confidence(confidence, len(slices))
     checks = [
         Check(
             measure=f"negative flip rate of {group.column} = {group.value}",
@@ -210,7 +226,7 @@ def check_slices(
                 group.n, limit, confidence, method
             ),
         )
-        for group in report_slices(report)
+        for group in slices
     ]
     if not checks:
         raise ComparisonError(

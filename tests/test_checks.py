@@ -89,6 +89,16 @@ def test_small_slices_are_judged_by_their_bound():
     assert checks[1].bound == pytest.approx(1 - 0.05 ** (1 / 10))
 
 
+def test_slices_share_the_confidence_of_a_family():
+    # Two slices of ten at 95 % for both: 97.5 % each, (1 - rate)^10 = 0.025 without a flip.
+    given = gate(max_slice_nfr=0.2, confidence=0.95, family_wise=True)
+    south = check_limits(sliced(), read_gate(given))[1]
+    assert south.confidence == pytest.approx(0.975)
+    assert south.bound == pytest.approx(1 - 0.025 ** (1 / 10))
+    alone = check_limits(sliced(), read_gate(gate(max_slice_nfr=0.2, confidence=0.95)))[1]
+    assert alone.bound == pytest.approx(1 - 0.05 ** (1 / 10))
+
+
 def test_without_slices_there_is_nothing_to_check():
     with pytest.raises(ComparisonError, match="nothing to slice by"):
         check_slices(flipping(1, 10), 0.1, None)

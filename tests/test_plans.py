@@ -139,6 +139,14 @@ def test_slices_are_planned_for_the_smallest():
     assert (plan.too_small, plan.never_passes) == (0, False)
 
 
+def test_slices_of_a_family_are_planned_at_what_each_is_judged_at():
+    gate = {"max_slice_nfr": 0.05, "confidence": 0.95, "family_wise": True}
+    (plan,) = plan_of(gate, {"north": 72, "south": 71})
+    # 97.5 % for each of two: 0.95^71 > 0.025 > 0.95^72.
+    assert plan.gate.confidence == pytest.approx(0.975)
+    assert (plan.gate.examples_to_pass, plan.too_small) == (72, 1)
+
+
 def test_an_update_plans_its_tasks_without_models(tmp_path):
     path = project(tmp_path, "[gate]\nmax_nfr = 0.01\nconfidence = 0.95\n", small=100, large=299)
     small, large = update_of(path).plan()

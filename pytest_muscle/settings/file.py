@@ -69,7 +69,8 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
             {
                 name: _task(name, table, gate, file)
                 for name, table in _table(raw, "tasks", file).items()
-            }
+            },
+            with_compat="compat" in raw,
         ),
         limit=None if flags.limit is None else min(flags.limit, sys.maxsize),
         train=not flags.no_train,

@@ -15,8 +15,8 @@ from pytest_muscle.settings.keys import TaskSettings
 
 _FLOOR = re.compile(r"floor(?:\s*\+\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?))?")
 
-CONFIDENT = ("max_nfr", "max_accuracy_drop", "max_mean_regress")
-"""Limits that `confidence` is held for."""
+CONFIDENT = ("max_nfr", "max_accuracy_drop", "max_mean_regress", "max_slice_nfr")
+"""Limits that `confidence` is held for; that of slices is one, which they share."""
 
 
 def floor_margin(max_nfr: float | str | None) -> float | None:
@@ -87,12 +87,23 @@ def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None)
         )
 
 
-def with_families(tasks: Mapping[str, TaskSettings]) -> dict[str, TaskSettings]:
+def with_families(
+    tasks: Mapping[str, TaskSettings], *, with_compat: bool = False
+) -> dict[str, TaskSettings]:
     """Return the tasks with the number of limits that are judged together in their gates.
 
-    These are all limits that a confidence is held for, of all tasks with `family_wise`.
+    These are all limits that a confidence is held for, of all tasks with `family_wise`; where
+    there is a compat model, once for the new and once for the compat one.
+
+    Args:
+        tasks: The tasks by name.
+        with_compat: Whether all of them have a compat model; a task may name its own.
     """
-    size = sum(_confident(task.gate) for task in tasks.values() if task.gate.family_wise)
+    size = sum(
+        _confident(task.gate) * (2 if with_compat or task.compat_adapter else 1)
+        for task in tasks.values()
+        if task.gate.family_wise
+    )
     return {
         name: replace(task, gate=replace(task.gate, family=max(size, 1)))
         for name, task in tasks.items()
