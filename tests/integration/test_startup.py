@@ -59,7 +59,7 @@ def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester, configured)
 
 
 def test_the_plugin_costs_less_than_ten_milliseconds(tmp_path, monkeypatch):
-    """Processor time of importing the plugin after pytest: median of five, compiled as installed."""
+    """Processor time of importing the plugin, compiled, after pytest: median of five."""
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))
     code = (
