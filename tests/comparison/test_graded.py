@@ -76,6 +76,19 @@ def test_what_needs_right_and_wrong_is_refused(name):
         getattr(compare(*tables([(0, 1)])), name)
 
 
+def test_what_has_no_answer_is_not_better_than_what_is_below_zero():
+    rows = [Prediction(i, "words", "gold", False, -2.0, text="words") for i in range(3)]
+    old = Predictions(rows, graded=True)
+    silent = Prediction(1, None, "gold", False, 0.0, text="")
+    new = Predictions([rows[2], silent, rows[0]], graded=True)
+    said = "scores go below 0, which the new model's missing answers count for 1 id: 1"
+    with pytest.raises(ComparisonError, match=said):
+        compare(old, new)
+    with pytest.raises(ComparisonError, match="the old model's missing answers"):
+        compare(new, old)
+    assert compare(old, old).negative_flip_rate == 0
+
+
 def test_tables_of_two_kinds_are_refused():
     graded = Predictions.from_scores([1], [0.5])
     right = dataclasses.replace(graded, graded=False, rows=[Prediction(1, "a", "a", True, 1.0)])
