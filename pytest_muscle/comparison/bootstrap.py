@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_muscle.comparison.intervals import check_confidence
+from pytest_muscle.comparison.pairs import ROUNDING
 
 RESAMPLES = 9_999
 T_RESAMPLES = 1_999
@@ -202,4 +203,4 @@ def _values(differences: ArrayLike) -> NDArray[np.float64]:
 
 def _falls(old: ArrayLike, new: ArrayLike, tolerance: float) -> NDArray[np.float64]:
     falls = np.asarray(old, dtype=np.float64) - np.asarray(new, dtype=np.float64)
-    return falls[falls > tolerance]
+    return falls[falls > tolerance + ROUNDING]

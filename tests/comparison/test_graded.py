@@ -56,7 +56,10 @@ def test_what_can_fall_is_enough_to_ask(rows, tolerance):
 
 def test_a_fall_of_the_tolerance_is_none_however_it_is_rounded():
     old, new = tables([(0.3, 0.2), (0.8, 0.7), (1.0, 0.9)], tolerance=0.1)
-    assert compare(old, new).negative_flips == ()
+    report = compare(old, new)
+    assert report.negative_flips == ()
+    assert (report.mean_regress, report.mean_regress_upper_bound()) == (0, 0)
+    assert compare(new, old).mean_gain == 0
 
 
 def test_the_deepest_falls_come_first():
