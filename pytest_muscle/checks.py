@@ -78,8 +78,11 @@ def check_flips(
     """Hold the negative flip rate against a limit.
 
     Raises:
-        ComparisonError: If it is not known.
+        ComparisonError: If it is not known, or there is no such method.
     """
+    from pytest_muscle.comparison.intervals import find_bounds
+
+    find_bounds(method)
     if report.stop is not None:
         return _check_stopped(report, report.stop, limit, confidence, method)
     flips = len(report.negative_flips)
@@ -245,10 +248,22 @@ def check_excess(
     """Hold what the negative flip rate is above the noise floor against a limit.
 
     Raises:
-        ComparisonError: If the floor is not of these examples.
+        ComparisonError: If the floor is none, or not of these examples.
     """
-    from pytest_muscle.comparison.noise import excess, excess_interval, excess_upper_bound
+    from pytest_muscle.comparison.noise import (
+        NoiseFloor,
+        excess,
+        excess_interval,
+        excess_upper_bound,
+    )
 
+    if not isinstance(floor, NoiseFloor):
+        raise ComparisonError(
+            f"floor={floor!r} is no noise floor",
+            where=report.task,
+            hint="give the fixture `noise_floor`, or noise_floor([predictions, …]) of several "
+            "builds; for a limit that is known use assert_negative_flip_rate",
+        )
     negative, aligned = report.pairs.negative, floor.align(report.pairs.ids)
     rate, below = 100 * report.negative_flip_rate, 100 * aligned.rate
     return Check(

@@ -9,7 +9,14 @@ import pytest
 from scipy.stats import beta
 
 from pytest_muscle import Predictions, compare
-from pytest_muscle.checks import check_drop, check_flips, check_regress, check_slices, require
+from pytest_muscle.checks import (
+    check_drop,
+    check_excess,
+    check_flips,
+    check_regress,
+    check_slices,
+    require,
+)
 from pytest_muscle.comparison import FlipReport
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.gates import check_limits, read_gate
@@ -39,6 +46,16 @@ def test_the_interval_may_be_wilsons():
     exact, wilson = (check_flips(flipping(3, 200), 0.02, 0.95, m) for m in ("exact", "wilson"))
     assert wilson.bound < exact.bound
     assert wilson.interval() != exact.interval()
+
+
+def test_an_interval_of_no_such_name_is_refused_also_where_none_is_judged():
+    with pytest.raises(ComparisonError, match="no interval named 'willson'"):
+        check_flips(flipping(1, 10), 0.5, None, "willson")
+
+
+def test_a_number_is_no_noise_floor():
+    with pytest.raises(ComparisonError, match=r"floor=0\.1 is no noise floor"):
+        check_excess(flipping(1, 10), 0.1, 0.0, None)
 
 
 def test_graded_scores_are_checked_in_their_own_unit():
