@@ -99,10 +99,12 @@ class Task:
         if self.decoding is None:
             return {}
         keys = self.settings
-        extraction = (
-            {"extract": keys.extract, "extract_match": keys.extract_match} if keys.extract else {}
-        )
-        return {**self.decoding.to_json(), **extraction, "normalise": sorted(keys.normalise)}
+        return {
+            **self.decoding.to_json(),
+            "extract": keys.extract,
+            "extract_match": keys.extract_match,
+            "normalise": sorted(keys.normalise),
+        }
 
     @cached_property
     def renderer(self) -> Renderer:
