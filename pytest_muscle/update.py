@@ -15,6 +15,7 @@ from pytest_muscle.memo import Memo
 from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
+from pytest_muscle.references import is_reference
 from pytest_muscle.settings import Settings
 from pytest_muscle.settings.table import join
 from pytest_muscle.task_models import Side, TaskModels, Version
@@ -226,6 +227,7 @@ class ModelUpdate:
         if side == "old":
             table = self._old_predictions(task)
             self._warn_of_gate(task, len(table))
+            self._warn_of_nothing_right(task, table)
             return table
         table = self._newer_answers(side, task)
         if self.baselines.has(task.name):
@@ -291,6 +293,20 @@ class ModelUpdate:
         )
         if self.settings.strict:
             raise error
+        warnings.warn(str(error), MuscleWarning, stacklevel=2)
+
+    def _warn_of_nothing_right(self, task: Task, table: Predictions) -> None:
+        """Warn of an old model that leaves nothing to break: every gate on flips passes then."""
+        if table.can_flip.any() or (table.graded and is_reference(task.metric)):
+            return
+        problem = f"the old model has none of {len(table)} examples right: none can flip"
+        if all(answer is None for answer in table.columns.answers):
+            problem = f"no answer was found in what the old model wrote to {len(table)} examples"
+        error = ConfigurationError(
+            f"{problem}, whatever the new one answers",
+            where=f"{self.settings.path.name}: {join('tasks', task.name)}",
+            hint="look at prompt, gold, and for written answers at extract and max_new_tokens",
+        )
         warnings.warn(str(error), MuscleWarning, stacklevel=2)
 
     def _measure_noise_floor(self, task: Task) -> NoiseFloor:
