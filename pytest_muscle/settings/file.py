@@ -60,7 +60,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         path=path.resolve(),
         old=_model(raw, "old", file),
         new=_model(raw, "new", file),
-        gate=_gate(gate, file),
+        gate=_gate(gate, file, whole=not raw.get("tasks")),
         noise=read_table(NoiseSettings, _table(raw, "noise", file), file=file, key="noise"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
         compat=_compat(adapter, _table(raw, "compat", file), file),
@@ -170,9 +170,9 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
     return task
 
 
-def _gate(table: Mapping[str, Any], file: str) -> GateSettings:
+def _gate(table: Mapping[str, Any], file: str, *, whole: bool) -> GateSettings:
     gate = read_table(GateSettings, table, file=file, key="gate")
-    check_gate(gate, f"{file}: gate")
+    check_gate(gate, f"{file}: gate", whole=whole)
     return gate
 
 

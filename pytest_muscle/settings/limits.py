@@ -35,13 +35,16 @@ def floor_margin(max_nfr: float | str | None) -> float | None:
     return float(found[1] or 0)
 
 
-def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None) -> None:
+def check_gate(
+    gate: GateSettings, where: str, task: TaskSettings | None = None, *, whole: bool = True
+) -> None:
     """Refuse limits that do not go together.
 
     Args:
         gate: The limits.
         where: File and key of the table, for errors.
         task: The task that they are of, or none for `[gate]`.
+        whole: Whether no other table adds to them, as those of tasks do to `[gate]`.
 
     Raises:
         ConfigurationError: It names the key.
@@ -50,13 +53,13 @@ def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None)
         margin = floor_margin(gate.max_nfr)
     except ValueError as error:
         raise ConfigurationError(str(error), where=f"{where}.max_nfr") from error
-    if gate.family_wise and gate.confidence is None:
+    if whole and gate.family_wise and gate.confidence is None:
         raise ConfigurationError(
             "needs a confidence to hold for all limits at once",
             where=f"{where}.family_wise",
             hint="set confidence, as 0.95",
         )
-    if gate.sequential and gate.max_nfr is None:
+    if whole and gate.sequential and gate.max_nfr is None:
         raise ConfigurationError(
             "needs max_nfr, the limit that it stops at", where=f"{where}.sequential"
         )

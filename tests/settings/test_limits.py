@@ -67,6 +67,15 @@ def test_limits_that_do_not_go_together_are_refused(gate: str, said: str, tmp_pa
         read(tmp_path, f"[gate]\n{gate}\n")
 
 
+def test_tasks_may_add_what_the_gate_of_all_tasks_needs(tmp_path: Path):
+    text = "[gate]\nsequential = true\nfamily_wise = true\n" + TASK.format(name="t")
+    settings = read(tmp_path, f"{text}[tasks.t.gate]\nmax_nfr = 0.1\nconfidence = 0.9\n")
+    gate = settings.tasks["t"].gate
+    assert (gate.sequential, gate.family_wise, gate.max_nfr) == (True, True, 0.1)
+    with pytest.raises(ConfigurationError, match=r"tasks.t.gate.sequential: needs max_nfr"):
+        read(tmp_path, f"{text}[tasks.t.gate]\nconfidence = 0.9\n")
+
+
 def test_a_limit_for_slices_needs_slices(tmp_path: Path):
     text = TASK.format(name="t")
     with pytest.raises(ConfigurationError, match=r"tasks.t.gate.max_slice_nfr: needs columns"):
