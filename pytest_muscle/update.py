@@ -208,6 +208,13 @@ class ModelUpdate:
 
         for task in self.tasks.values():
             _ = task.renderer
+            if task.is_graded and task.gate.max_inconsistency is not None:
+                raise ConfigurationError(
+                    "is known of right and wrong answers, and this task has graded scores",
+                    where=f"{self.settings.path.name}: {join('tasks', task.name)}.gate."
+                    "max_inconsistency",
+                    hint="set it in [tasks.NAME.gate] of other tasks, not in [gate]",
+                )
         find_objective(
             self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
         )

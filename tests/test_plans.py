@@ -10,6 +10,7 @@ from scipy.stats import beta, binom, binomtest
 
 from pytest_muscle import ModelUpdate, Predictions, read_settings
 from pytest_muscle.comparison.noise import excess_upper_bound, noise_floor
+from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.plans import LimitPlan, plan_flips, plan_task
 from pytest_muscle.settings import GateSettings, TaskSettings
 from pytest_muscle.settings.flags import Flags
@@ -169,3 +170,14 @@ def test_with_accepted_changes_the_examples_of_the_baseline_count(tmp_path):
 
     assert (plan.n, plan.never_passes) == (200, True)
     assert update_of(path).plan()[0].n == 300
+
+
+@pytest.mark.parametrize("keys", ['metric = "f1"', "temperature = 1.0\nrepeats = 3"])
+def test_a_limit_that_graded_scores_cannot_have_is_refused_before_data_are_read(tmp_path, keys):
+    path = project(tmp_path, "[gate]\nmax_inconsistency = 0.1\n", support=1)
+    text = path.read_text().replace('choices = ["yes", "no"]\n', f"{keys}\n")
+    path.write_text(text.replace("multiple_choice", "generation"))
+    with pytest.raises(ConfigurationError, match=r"tasks.support.gate.max_inconsistency: is known"):
+        update_of(path).check()
+    path.write_text(text.replace("multiple_choice", "generation").replace(keys, ""))
+    update_of(path).check()

@@ -69,6 +69,11 @@ class Task:
         """The largest change of a score that is no flip."""
         return self.settings.tolerance
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether it is known before any answer that scores are marks between right and wrong."""
+        return self.generates and (self.settings.repeats > 1 or bool(self._grader.graded))
+
     @cached_property
     def decoding(self) -> Decoding | None:
         """How answers are written; none where options are chosen."""
