@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_muscle.comparison.families import adjust
-from pytest_muscle.comparison.intervals import clopper_pearson, clopper_pearson_upper
+from pytest_muscle.comparison.intervals import clopper_pearson
 from pytest_muscle.comparison.report import FlipReport
 from pytest_muscle.errors import ComparisonError
 
 Interval: TypeAlias = Callable[[int, int, float], tuple[float, float]]
 """(flips, n, two-sided confidence) -> interval."""
-
-UpperBound: TypeAlias = Callable[[int, int, float], float]
-"""(flips, n, one-sided confidence) -> upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,55 +157,6 @@ def adjust_slices(slices: Iterable[SliceFlips], method: str = "holm") -> list[Sl
         replace(group, adjusted_p=adjusted_p)
         for group, adjusted_p in zip(family, adjusted, strict=True)
     ]
-
-
-def judge_slices(
-    slices: Iterable[SliceFlips],
-    max_rate: float,
-    confidence: float | None = None,
-    *,
-    fewest: int = 1,
-    upper_bound: UpperBound = clopper_pearson_upper,
-) -> list[SliceFlips]:
-    """Return the slices that exceed a limit, in their order.
-
-    Args:
-        slices: The slices, of any columns.
-        max_rate: Largest negative flip rate allowed in each, a fraction 0-1.
-        confidence: Judge the one-sided upper bound at this confidence instead of the rate. Small
-            slices exceed most limits then: at 95 %, one without a flip needs 59 examples to
-            keep 5 %. For all slices to hold at once, give `family_confidence`.
-        fewest: Slices of fewer examples are not judged.
-        upper_bound: How the bound is computed.
-
-    Raises:
-        ValueError: If `confidence` is not strictly between 0 and 1.
-    """
-    return [
-        group
-        for group in slices
-        if group.n >= fewest
-        and (
-            group.negative_flip_rate
-            if confidence is None
-            else upper_bound(group.negative_flips, group.n, confidence)
-        )
-        > max_rate
-    ]
-
-
-def worst_slices(
-    slices: Iterable[SliceFlips], level: float = 0.05, most: int = 3
-) -> list[SliceFlips]:
-    """Return the slices whose examples flip more often than others by more than chance.
-
-    Args:
-        slices: The slices, with adjusted p-values.
-        level: Largest adjusted p-value.
-        most: Return at most so many, the highest rates.
-    """
-    found = [group for group in slices if group.adjusted_p <= level]
-    return sorted(found, key=lambda group: (-group.negative_flip_rate, group.value))[:most]
 
 
 def _by_id(report: FlipReport, values: Mapping[Hashable, str]) -> Iterator[str]:
