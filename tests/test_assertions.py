@@ -201,7 +201,7 @@ def test_negative_flips_alone_need_no_answer_that_cannot_flip():
 
 MISSING = (
     "support: {} needs the new model's answers to all 100 examples, and it was not asked 10 of "
-    'them, which the old model has wrong\n  set [run] score = "all"{}'
+    'them, which the old model has wrong\n  set [run] score = "all" and [gate] sequential = false{}'
 )
 
 
@@ -293,7 +293,7 @@ def test_an_assertion_that_cannot_judge_points_at_the_line_of_the_test(pytester:
         [
             "*assert_accuracy_drop(old, new, max_drop=0.1)",
             "E *ComparisonError: support: the accuracy drop needs the new model's answers to*",
-            'E *set ?run? score = "all"',
+            'E *set ?run? score = "all" and ?gate? sequential = false',
         ]
     )
     result.stdout.no_fnmatch_line("*raise ComparisonError*")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_muscle.tasks.example import Example
 
 
-SCORE_ALL = 'set [run] score = "all"'
+SCORE_ALL = 'set [run] score = "all" and [gate] sequential = false'
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def render_failure(
     elif report.pairs.unasked is not None:
         parts.append(
             f"{len(report.unasked)} of {report.n} examples, which the old model has wrong, were "
-            'not asked ([run] score = "needed").'
+            "not asked."
         )
     return "\n\n".join([*parts, render_flips(report, newer, flips_shown)])
 

@@ -21,7 +21,7 @@ NONE = "–"
 LEGEND = "NFR, PFR, inconsistent: % of all examples; under NFR its exact 95 % interval"
 LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
 LEGEND_STOPPED = "≥: seen when the gate was decided, [gate] sequential = true; –: not known"
-LEGEND_NEEDED = '–: not known with [run] score = "needed"'
+LEGEND_NEEDED = '–: not known with [run] score = "needed" or [gate] sequential = true'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

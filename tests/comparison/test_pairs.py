@@ -69,7 +69,8 @@ def test_a_measure_that_needs_all_answers_is_refused(name):
             ask()
         assert str(caught.value) == (
             "this measure needs the new model's answers to all 4 examples, and it was not asked 2 "
-            'of them, which the old model has wrong\n  set [run] score = "all"'
+            'of them, which the old model has wrong\n  set [run] score = "all" and [gate] '
+            "sequential = false"
         )
 
 

@@ -75,7 +75,7 @@ def test_new_and_compat_are_asked_only_what_the_old_model_has_right(needed):
     result.stdout.fnmatch_lines(
         [
             "colours *40 *→– * – * passed*",
-            '–: not known with ?run? score = "needed"',
+            '–: not known with ?run? score = "needed" or ?gate? sequential = true',
             "colours *n *NFR old→new *95 % interval*",
             "place = * *–*",
         ]
@@ -98,7 +98,7 @@ def test_a_gate_on_accuracy_says_what_forbids_it(needed):
     result.stdout.fnmatch_lines(
         [
             "E *ComparisonError: colours: ?gate? max_accuracy_drop needs the new model's answers *",
-            'E *set ?run? score = "all", or leave max_accuracy_drop out',
+            'E *set ?run? score = "all" and ?gate? sequential = false, or leave *drop out',
         ]
     )
     path.write_text(path.read_text().replace("max_accuracy_drop = 0.5\n", ""))

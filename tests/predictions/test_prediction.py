@@ -221,7 +221,8 @@ def test_accuracy_is_not_known_where_not_all_was_asked():
     with pytest.raises(PredictionsError) as caught:
         _ = partial(task="support").accuracy
     assert str(caught.value) == (
-        'support: accuracy is not known: 2 of 4 examples were not asked\n  set [run] score = "all"'
+        "support: accuracy is not known: 2 of 4 examples were not asked\n  set [run] "
+        'score = "all" and [gate] sequential = false'
     )
 
 

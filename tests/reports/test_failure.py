@@ -104,8 +104,7 @@ def test_what_was_not_asked_is_said_so():
     text = render_failure(compare(old, new), [check(value=2 / 3)])
     assert "accuracy old → new  66.67 % → –" in text
     assert (
-        "\n\n1 of 3 examples, which the old model has wrong, were not asked "
-        '([run] score = "needed").'
+        "\n\n1 of 3 examples, which the old model has wrong, were not asked."
         "\n\nnegative flips, old → new:\n"
     ) in text
     assert [line.split()[0] for line in text.splitlines()[-2:]] == ["e0", "e1"]

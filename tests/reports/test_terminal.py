@@ -106,13 +106,13 @@ def test_what_is_not_known_is_a_dash():
     assert (summary.new_accuracy, summary.pfr, summary.inconsistency) == (None, None, None)
     lines = render_summary([summary], 80).splitlines()
     assert lines[3].split() == ["t", "10", "80.0→–", "20.00", "–", "–"]
-    assert lines[-1] == '–: not known with [run] score = "needed"'
+    assert lines[-1] == '–: not known with [run] score = "needed" or [gate] sequential = true'
     both = summarise("t", new, needed([0, 1, 1, 1, 1, 1, 1, 1]))
     assert (both.compat_nfr, both.compat_accuracy, both.nfr_change) == (0.1, None, -0.5)
     lines = render_summary([both], 80).splitlines()
     assert lines[4].split() == ["t", "10", "80.0→–", "20.00", "10.00", "−50", "%", "–"]
     assert lines[5].split()[0] == "–"
-    assert lines[-1] == '–: not known with [run] score = "needed"'
+    assert lines[-1] == '–: not known with [run] score = "needed" or [gate] sequential = true'
     assert "not known" not in render_summary([row()], 80)
 
 
