@@ -20,6 +20,7 @@ Importer: TypeAlias = Callable[..., Predictions]
 
 IMPORTERS: Mapping[str, str] = {
     "csv": "table",
+    "inspect": "inspect_ai",
     "lm-eval": "lm_eval",
 }
 """The module of each importer; its function is `read_log`. Imported when it is asked for."""
