@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from pytest_muscle import limits
 from pytest_muscle.errors import PredictionsError, nearest
 from pytest_muscle.predictions.columns import ColumnsBuilder
 from pytest_muscle.predictions.prediction import Predictions
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.examples import Examples
+
+LARGEST_LOG = 1024**3
+"""Bytes of a log that is read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,39 @@ def number(value: Any, where: str) -> float:
         where=where,
         hint="name a metric that gives each answer a number",
     )
+
+
+def read_document(path: Path, tool: str) -> Mapping[str, Any]:
+    """Return the JSON object that is a log's whole content.
+
+    Raises:
+        PredictionsError: If it is none, or is damaged; it names file and line.
+    """
+    try:
+        limits.check_file(path, LARGEST_LOG)
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise PredictionsError(
+            f"is not valid JSON: {error.msg}",
+            where=f"{path.name}:{error.lineno}",
+            hint="is the file whole?",
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise PredictionsError(f"cannot be read: {error}", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise PredictionsError(f"is not a log of {tool}", where=str(path))
+    return content
+
+
+def judged(value: str, *, where: str) -> bool:
+    """Return whether answers are judged by whether they pass, not by their score.
+
+    Raises:
+        PredictionsError: If the option `by` says neither.
+    """
+    if value not in ("success", "score"):
+        raise PredictionsError(f"by is {value!r}", where=where, hint="write by=success or by=score")
+    return value == "success"
 
 
 def choose(named: str | None, found: Iterable[str], *, option: str, what: str, where: str) -> str:

@@ -20,6 +20,7 @@ Importer: TypeAlias = Callable[..., Predictions]
 
 IMPORTERS: Mapping[str, str] = {
     "csv": "table",
+    "deepeval": "deepeval",
     "inspect": "inspect_ai",
     "lm-eval": "lm_eval",
 }
