@@ -23,6 +23,7 @@ IMPORTERS: Mapping[str, str] = {
     "deepeval": "deepeval",
     "inspect": "inspect_ai",
     "lm-eval": "lm_eval",
+    "promptfoo": "promptfoo",
 }
 """The module of each importer; its function is `read_log`. Imported when it is asked for."""
 
