@@ -22,6 +22,7 @@ IMPORTERS: Mapping[str, str] = {
     "csv": "table",
     "deepeval": "deepeval",
     "inspect": "inspect_ai",
+    "lighteval": "lighteval",
     "lm-eval": "lm_eval",
     "promptfoo": "promptfoo",
 }
