@@ -39,6 +39,8 @@ _LENGTHS: Mapping[str, Callable[[str], int]] = {
     "acc_bytes": lambda text: len(text.encode()),
 }
 """What a metric divides an option's log-likelihood by."""
+_MUTUAL = "acc_mutual_info"
+"""The metric for which each option is scored a second time, alone."""
 _NOTHING_FOUND = "[invalid]"
 """What its regular expressions give where nothing matches."""
 
@@ -184,12 +186,16 @@ def _record(row: Row, task: str | None, metric: str) -> Record:
     if not options:
         text = _text(_listed(columns.get("resps")))
         return replace(record, answer=_answer(responses), text=text)
-    loglikelihoods = tuple(_loglikelihood(value, where) for value in responses[: len(options)])
-    if len(loglikelihoods) != len(options):
-        raise PredictionsError(
-            f"has {len(options)} options and {len(loglikelihoods)} answers", where=where
-        )
-    answer: int | None = _chosen(metric, loglikelihoods, options)
+    values = [_loglikelihood(value, where) for value in responses]
+    loglikelihoods = tuple(values[: len(options)])
+    if len(values) != len(calls):
+        raise PredictionsError(f"has {len(calls)} requests and {len(values)} answers", where=where)
+    if metric == _MUTUAL:
+        values = [
+            with_ - alone
+            for with_, alone in zip(loglikelihoods, values[len(options) :], strict=True)
+        ]
+    answer: int | None = _chosen(metric, values[: len(options)], options)
     if isinstance(example.gold, int) and (answer == example.gold) != (columns.get(metric) == 1):
         answer = None  # the metric's option is not known: it is not one of those above
     return replace(record, answer=answer, loglikelihoods=loglikelihoods)
@@ -211,15 +217,17 @@ def _calls(arguments: Any, where: str) -> list[list[Any]]:
 def _question(
     calls: Sequence[Sequence[Any]], metrics: Iterable[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return prompt and options; no options where a text is written or a single one is scored."""
-    if "acc_mutual_info" in metrics:
+    """Return prompt and options; no options where a text is written."""
+    if _MUTUAL in metrics:
         calls = calls[: len(calls) // 2]  # the others are the options without their question
     prompt = calls[0][0]
     prompt = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
-    if len(calls) < 2 or not all(len(call) > 1 and isinstance(call[1], str) for call in calls):
+    if not all(len(call) > 1 and isinstance(call[1], str) for call in calls):
         return prompt, ()
     endings = [call[1] for call in calls]
-    if len(set(endings)) == 1:  # the options stand in the prompts, as in WinoGrande
+    if (
+        len(endings) > 1 and len(set(endings)) == 1
+    ):  # the options stand in the prompts, as in WinoGrande
         return endings[0], tuple(str(call[0]) for call in calls)
     delimited = all(ending.startswith(" ") for ending in endings)
     return prompt, tuple(ending[1:] if delimited else ending for ending in endings)

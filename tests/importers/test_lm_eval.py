@@ -10,6 +10,7 @@ from pytest_muscle import Predictions, compare
 from pytest_muscle.errors import ComparisonError, PredictionsError
 
 FILES = Path(__file__).parent / "files" / "lm_eval"
+KINDS = FILES.parent / "lm_eval_kinds"
 COLOURS = next((FILES / "v1").glob("samples_colours_*.jsonl"))
 SUMS = next((FILES / "v1").glob("samples_sums_*.jsonl"))
 
@@ -145,27 +146,39 @@ def test_graded_metrics(tmp_path):
     assert table.rows[3].score == 0.3
 
 
-def test_options_in_the_prompts(tmp_path):
-    """As WinoGrande asks: each option in a prompt of its own, one ending."""
-    row = lines(COLOURS)[0]
-    for number, name in enumerate(("Ann", "Bo", "Cy", "Di")):
-        row["arguments"][f"gen_args_{number}"] = {"arg_0": f"It was {name}", "arg_1": " who fell."}
-    row["target"] = "who fell."
-    example = load(write(tmp_path / COLOURS.name, [row]), "?metric=acc").examples["colours/0"]
-    assert example.options == ("It was Ann", "It was Bo", "It was Cy", "It was Di")
+def test_options_in_the_prompts():
+    """As WinoGrande asks: each option in a prompt of its own, one ending; the second is wrong."""
+    table = load(KINDS, "?task=wino")
+    assert [row.answer for row in table] == [0, 0, 1, 0]
+    assert [row.correct for row in table] == [True, False, True, True]
+    example = table.examples["wino/0"]
+    assert example.options == ("It was Ann", "It was Bo")
     assert example.prompt == " who fell."
 
 
-def test_requests_without_their_question(tmp_path):
-    """For acc_mutual_info each option is scored a second time, alone."""
-    row = lines(COLOURS)[0]
-    row["metrics"], row["acc_mutual_info"] = ["acc_mutual_info"], 0.0
-    for number in range(4, 8):
-        option = row["arguments"][f"gen_args_{number - 4}"]["arg_1"]
-        row["arguments"][f"gen_args_{number}"] = {"arg_0": "", "arg_1": option}
-        row["filtered_resps"].append(["-1.0", "False"])
-    table = load(write(tmp_path / COLOURS.name, [row]))
-    assert len(table.examples["colours/0"].options) == len(table.rows[0].loglikelihoods) == 4
+def test_an_option_less_what_it_scores_alone():
+    """Cy: -19.64 with the question, Di: -20.76; alone they score as in the file."""
+    by_sum = load(KINDS, "?task=mutual&metric=acc")
+    mutual = load(KINDS, "?task=mutual&metric=acc_mutual_info")
+    rows = lines(next((KINDS / "v1").glob("samples_mutual_*")))
+    for table, metric in ((by_sum, "acc"), (mutual, "acc_mutual_info")):
+        assert [row.correct for row in table] == [row[metric] == 1 for row in rows]
+        assert all((row.answer == row.gold) == row.correct for row in table)
+        assert {len(row.loglikelihoods) for row in table} == {2}
+    assert [row.answer for row in by_sum] == [1, 1, 0, 1]
+    assert [row.answer for row in mutual] == [1, 0, 0, 0]
+
+
+def test_one_ending_alone():
+    """As LAMBADA asks: is the last word the likeliest?"""
+    first = load(KINDS, "?task=lastword").rows[0]  # acc: of perplexity less is better
+    assert (first.answer, first.correct, first.text) == (None, False, None)
+    assert first.loglikelihoods == pytest.approx((-16.54332,), abs=1e-5)
+
+
+def test_perplexities_say_nothing_of_right_and_wrong():
+    with pytest.raises(PredictionsError, match="has no metric"):
+        load(KINDS, "?task=rolling")
 
 
 def test_a_version_without_hashes(tmp_path):
@@ -216,7 +229,7 @@ def test_damaged_files(tmp_path):
         (lambda rows: rows[3].pop("arguments"), "has no 'arguments'", 4),
         (lambda rows: rows[3].pop("acc"), "the score is None, not a finite number", 4),
         (lambda rows: rows[3].update(filtered_resps=["a", "b"]), "is not the log-likelihood", 4),
-        (lambda rows: rows[3]["filtered_resps"].pop(), "4 options and 3 answers", 4),
+        (lambda rows: rows[3]["filtered_resps"].pop(), "4 requests and 3 answers", 4),
     ],
 )
 def test_rows_that_are_refused(tmp_path, change, problem, line):
