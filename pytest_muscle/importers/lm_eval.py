@@ -41,6 +41,8 @@ _LENGTHS: Mapping[str, Callable[[str], int]] = {
 """What a metric divides an option's log-likelihood by."""
 _MUTUAL = "acc_mutual_info"
 """The metric for which each option is scored a second time, alone."""
+_NO_FILTER = "none"
+"""What versions before 0.4.3 leave out, as they do `metrics` and the hashes."""
 _NOTHING_FOUND = "[invalid]"
 """What its regular expressions give where nothing matches."""
 
@@ -143,7 +145,7 @@ def _records(
             hint="name another metric, or run the task with one",
         )
     for row in read_rows(str(log.path), log.path.parent):
-        if row.columns["filter"] == chosen_filter:
+        if _filter(row) == chosen_filter:
             record = _record(row, log.task, judge)
             if joined:
                 fields = {**record.example.fields, "task": log.task}
@@ -156,7 +158,7 @@ def _contents(path: Path) -> tuple[list[str], list[str]]:
     filters: dict[str, None] = {}
     metrics: dict[str, None] = {}
     for row in read_rows(str(path), path.parent):
-        filters[str(_field(row, "filter"))] = None
+        filters[_filter(row)] = None
         named = row.columns.get("metrics", [key for key in row.columns if key not in _OTHERS])
         for metric in named:
             if isinstance(row.columns.get(metric), bool | int | float):
@@ -191,14 +193,16 @@ def _record(row: Row, task: str | None, metric: str) -> Record:
     if len(values) != len(calls):
         raise PredictionsError(f"has {len(calls)} requests and {len(values)} answers", where=where)
     if metric == _MUTUAL:
-        values = [
-            with_ - alone
-            for with_, alone in zip(loglikelihoods, values[len(options) :], strict=True)
-        ]
+        alone = values[len(options) :]
+        values = [value - other for value, other in zip(loglikelihoods, alone, strict=True)]
     answer: int | None = _chosen(metric, values[: len(options)], options)
     if isinstance(example.gold, int) and (answer == example.gold) != (columns.get(metric) == 1):
         answer = None  # the metric's option is not known: it is not one of those above
     return replace(record, answer=answer, loglikelihoods=loglikelihoods)
+
+
+def _filter(row: Row) -> str:
+    return str(row.columns.get("filter", _NO_FILTER))
 
 
 def _field(row: Row, key: str) -> Any:

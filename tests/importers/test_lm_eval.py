@@ -181,10 +181,14 @@ def test_perplexities_say_nothing_of_right_and_wrong():
         load(KINDS, "?task=rolling")
 
 
-def test_a_version_without_hashes(tmp_path):
+def test_a_version_before_0_4_3(tmp_path):
+    """As it wrote them: neither hashes, filter nor metrics, arguments as lists, target a number."""
     rows = lines(COLOURS)
     for row in rows:
-        del row["doc_hash"], row["target_hash"], row["prompt_hash"]
+        for key in ("doc_hash", "target_hash", "prompt_hash", "filter", "metrics"):
+            del row[key]
+        row["arguments"] = [list(call.values()) for call in row["arguments"].values()]
+        row["target"] = int(row["target"])
     table = load(write(tmp_path / COLOURS.name, rows), "?metric=acc")
     assert table.rows[0].digest is None
     assert compare(table, load(COLOURS, "?metric=acc")).n == 24
@@ -225,7 +229,7 @@ def test_damaged_files(tmp_path):
     ("change", "problem", "line"),
     [
         (lambda rows: rows.append(rows[0]), "'colours/0' stands already at", 25),
-        (lambda rows: rows[3].pop("filter"), "has no 'filter', so it is not a log of lm-ev", 4),
+        (lambda rows: rows[3].pop("doc_id"), "has no 'doc_id', so it is not a log of lm-ev", 4),
         (lambda rows: rows[3].pop("arguments"), "has no 'arguments'", 4),
         (lambda rows: rows[3].pop("acc"), "the score is None, not a finite number", 4),
         (lambda rows: rows[3].update(filtered_resps=["a", "b"]), "is not the log-likelihood", 4),
