@@ -21,6 +21,8 @@ def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
     lines = [f"muscle: {settings.path.name}, tasks: {', '.join(settings.tasks) or 'none'}"]
     for version, model in (("old", settings.old), ("new", settings.new)):
         if model is None:
+            answers = getattr(settings, f"{version}_predictions")
+            lines += [f"muscle: {version} = answers of {answers}"] if answers else []
             continue
         kind = "local" if is_path(model.model, settings.root) else "hub"
         name = f"{model.model}@{model.revision}" if model.revision else model.model

@@ -25,6 +25,7 @@ from pytest_muscle.settings.keys import (
 from pytest_muscle.settings.kinds import check_kind
 from pytest_muscle.settings.limits import check_gate, with_families
 from pytest_muscle.settings.locations import check_locations, existing, is_path
+from pytest_muscle.settings.logs import check_answers
 from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
@@ -58,8 +59,8 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     adapter = _table(raw, "adapter", file)
     settings = Settings(
         path=path.resolve(),
-        old=_model(raw, "old", file),
-        new=_model(raw, "new", file),
+        **_version(raw, "old", flags.old, file),
+        **_version(raw, "new", flags.new, file),
         gate=_gate(gate, file),
         noise=read_table(NoiseSettings, _table(raw, "noise", file), file=file, key="noise"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
@@ -82,6 +83,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         old=_override(settings.old, flags.old, "--muscle-old", settings.root, invocation_dir),
         new=_override(settings.new, flags.new, "--muscle-new", settings.root, invocation_dir),
     )
+    check_answers(settings)
     check_locations(settings, flags=_named_by(flags))
     if settings.strict:
         for unpinned in find_unpinned(settings):
@@ -141,8 +143,24 @@ def _table(raw: Mapping[str, Any], key: str, file: str, *, parent: str = "") -> 
     return table
 
 
-def _model(raw: Mapping[str, Any], key: str, file: str) -> ModelSettings | None:
-    return read_table(ModelSettings, raw[key], file=file, key=key) if key in raw else None
+def _version(raw: Mapping[str, Any], key: str, flag: str | None, file: str) -> dict[str, Any]:
+    """Return what `[old]` or `[new]` names, a model or its answers; a flag replaces either."""
+    if key not in raw:
+        return {}
+    model = read_table(ModelSettings, raw[key], file=file, key=key)
+    if model.predictions is None:
+        if not model.model:
+            hint = ModelSettings.__dataclass_fields__["model"].metadata["help"]
+            raise ConfigurationError("missing", where=f"{file}: {key}.model", hint=hint)
+        return {key: model}
+    for other in raw[key]:
+        if other != "predictions":
+            raise ConfigurationError(
+                "has no effect beside predictions: no model is asked",
+                where=f"{file}: {key}.{other}",
+                hint="leave one of them out",
+            )
+    return {} if flag is not None else {f"{key}_predictions": model.predictions}
 
 
 def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSettings:

@@ -182,7 +182,7 @@ def _check_adapter(
 def _check_task(task: TaskSettings, root: Path, table: str) -> None:
     for key in ("eval", "train", "fewshot_data"):
         data: str | None = getattr(task, key)
-        if data is not None:
+        if data:
             _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):
         _check_adapter(getattr(task, key), getattr(task, f"{key}_revision"), root, table, key)
