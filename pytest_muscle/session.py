@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,7 @@ from pytest_muscle.errors import (
     MuscleWarning,
     nearest,
 )
+from pytest_muscle.reporting import Reporting
 from pytest_muscle.settings.flags import Flags, find_file
 from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
@@ -22,6 +24,7 @@ from pytest_muscle.workers import worker_name
 if TYPE_CHECKING:
     from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
+    from pytest_muscle.reports.data import TaskDetails
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
     from pytest_muscle.task_models import Side
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
 
 TASK = "muscle_task"
 SUMMARIES = "muscle_summaries"
+DETAILS = "muscle_details"
 """Attributes of a test's report, which go with it from a worker of pytest-xdist to its controller:
-the task that the test was run for, and summaries that are new since the test before."""
+the task that the test was run for, and summaries and details that are new since the test before."""
 
 SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
@@ -51,14 +55,18 @@ class MuscleSession:
         self._verdicts = Verdicts()
         self._sent: dict[str, list[Literal["new", "compat"]]] = {}
         self._of_workers: list[TaskSummary] = []
+        self._made: dict[tuple[str, tuple[Literal["new", "compat"], ...]], TaskSummary] = {}
         self._cleared: list[str] = []
         self.recorded: list[str] = []
         self.plans: list[TaskPlan] = []
         try:
             self.settings = _read_settings(config)
+            if any(config.getoption(f"muscle_{name}") for name in ("report", "history")):
+                self._settings()
             self._warn()
         except (MuscleError, MuscleWarning) as error:
             raise pytest.UsageError(str(error)) from error
+        self.reporting = Reporting(self.settings, config.rootpath, os.environ)
 
     def _warn(self) -> None:
         """Warn, in one process, of what `--muscle-strict` would refuse.
@@ -205,6 +213,9 @@ class MuscleSession:
             if changed:
                 summaries = [self._summarise(name, sides) for name, sides in changed.items()]
                 setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
+                if self.reporting.wanted:
+                    details = [self._describe(name, sides) for name, sides in changed.items()]
+                    setattr(report, DETAILS, [of_task.to_json() for of_task in details])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what a test's report says, whichever process ran the test."""
@@ -214,6 +225,41 @@ class MuscleSession:
             from pytest_muscle.reports.terminal import TaskSummary
 
             self._of_workers.extend(map(TaskSummary.from_json, sent))
+        if worker_name(self._config) is None and (sent := getattr(report, DETAILS, None)):
+            from pytest_muscle.reports.data import TaskDetails
+
+            self.reporting.of_workers.extend(map(TaskDetails.from_json, sent))
+            delattr(report, DETAILS)  # pytest keeps the reports, and these may be large
+
+    def record_properties(self, item: pytest.Item, task: str) -> None:
+        """Write in a test's properties, which JUnit files have, what is known of its task."""
+        from pytest_muscle.reports.junit import PREFIX, describe_properties
+        from pytest_muscle.reports.terminal import summarise
+
+        properties: list[tuple[str, object]] = [(f"{PREFIX}task", task)]
+        if sides := self._compared().get(task):
+            reports = {side: self.update.flip_report(task, side) for side in sides}
+            flips = {side: int(of.pairs.seen_negative.sum()) for side, of in reports.items()}
+            summary = summarise(task, reports.get("new"), reports.get("compat"))
+            properties += describe_properties(summary, flips)
+        others = [pair for pair in item.user_properties if not pair[0].startswith(PREFIX)]
+        item.user_properties[:] = [*others, *properties]
+
+    def write_reports(self, exit_status: int) -> None:
+        """Write what the run came to wherever it is wanted, also where it was stopped early.
+
+        A configured folder is left as it is by a run without a test of a task; one that a flag
+        names gets its files in any case.
+        """
+        if not self.reporting.wanted:
+            return
+        self.reporting.write(
+            self.summaries(),
+            [self._describe(name, sides) for name, sides in self._compared().items()],
+            self._verdicts,
+            exit_status=exit_status,
+            always=self._config.getoption("muscle_report") is not None,
+        )
 
     def count_crash(self, nodeid: str, task: str | None) -> None:
         """Count a test as failed in which a worker of pytest-xdist crashed."""
@@ -234,7 +280,20 @@ class MuscleSession:
         }
         return {name: sides for name, sides in compared.items() if sides}
 
+    def _describe(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskDetails:
+        from pytest_muscle.reports.details import describe_details
+
+        reports = {side: self.update.flip_report(name, side) for side in sides}
+        return describe_details(name, reports, self.reporting.most_flips)
+
     def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
+        """Return a task's summary; made once, since it may have searched all columns."""
+        key = name, tuple(sides)
+        if key not in self._made:
+            self._made[key] = self._make_summary(*key)
+        return self._made[key]
+
+    def _make_summary(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
         from pytest_muscle.reports.slices import describe_found, summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
