@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+LONGEST_WAIT = 60
+"""Seconds to wait for other runs that append."""
+
 
 def append_line(path: Path, line: str) -> None:
     """Append a line whole or not at all; runs that append at once wait for each other.
@@ -22,15 +25,17 @@ def append_line(path: Path, line: str) -> None:
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")), path.open("a+b") as file:
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LONGEST_WAIT)
+    with lock, path.open("a+b", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         if before:
             file.seek(before - 1)
             if file.read(1) != b"\n":
                 line = f"\n{line}"
         try:
-            file.write(line.encode())
-            file.flush()
+            left = memoryview(line.encode())
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except BaseException:
             file.truncate(before)

@@ -69,6 +69,7 @@ def _summary(task: TaskReport) -> dict[str, Any]:
         return {}
     names = [field.name for field in dataclasses.fields(task.summary)]
     values = {name: getattr(task.summary, name) for name in names}
+    values["nfr_change"] = task.summary.nfr_change
     return {name: value for name, value in values.items() if name not in ("task", "verdict")}
 
 

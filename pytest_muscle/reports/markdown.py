@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_muscle.reports.data import MOST_FLIPS
 from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import describe_worst
+from pytest_muscle.reports.terminal import describe_graded
 from pytest_muscle.reports.texts import excerpt, shorten
 from pytest_muscle.wording import counted
 
@@ -80,7 +81,7 @@ def _table(tasks: Sequence[TaskReport]) -> list[str]:
     headers = ["task", "n", "accuracy old → new"]
     headers += ["compat"] if with_compat else []
     headers += ["NFR old → new"]
-    headers += ["NFR old → compat"] if with_compat else []
+    headers += ["NFR old → compat", "change"] if with_compat else []
     headers += ["PFR", "inconsistent", "verdict"]
     rows = [
         [
@@ -94,7 +95,8 @@ def _table(tasks: Sequence[TaskReport]) -> list[str]:
     table = "\n".join(map(_row, [headers, alignment, *rows]))
     if not compared:
         return [table]
-    return [table, "% of all examples; in brackets the exact 95 % interval of NFR."]
+    change = " change: of NFR, old → compat relative to old → new." if with_compat else ""
+    return [table, f"% of all examples; in brackets the exact 95 % interval of NFR.{change}"]
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -104,13 +106,14 @@ def _row(cells: Iterable[str]) -> str:
 def _figures(summary: TaskSummary | None, with_compat: bool) -> list[str]:
     if summary is None:
         return []
-    compat = with_compat
+    change = NONE if summary.nfr_change is None else percent(summary.nfr_change, 0)
+    compat_rate = _rate(summary.compat_nfr, summary.compat_nfr_interval)
     return [
         f"{summary.n:,}",
         f"{_percent(summary.old_accuracy, 1)} → {_percent(summary.new_accuracy, 1)}",
-        *([_percent(summary.compat_accuracy, 1)] if compat else []),
+        *([_percent(summary.compat_accuracy, 1)] if with_compat else []),
         _rate(summary.nfr, summary.nfr_interval),
-        *([_rate(summary.compat_nfr, summary.compat_nfr_interval)] if compat else []),
+        *([compat_rate, change] if with_compat else []),
         _percent(summary.pfr, 2),
         _percent(summary.inconsistency, 2),
     ]
@@ -134,7 +137,9 @@ def _findings(tasks: Sequence[TaskReport]) -> list[str]:
             lines.append(f"- … and {counted(left, 'more failed test')} of {name}")
         if task.summary is not None:
             found = [*describe_worst(task.summary.slices), *task.summary.found]
-            lines += [f"- {name}: {code(shorten(line, MESSAGE_WIDTH))}" for line in found]
+            graded = [line.removeprefix(f"{task.name}: ") for line in describe_graded(task.summary)]
+            said = [shorten(line, MESSAGE_WIDTH) for line in (*graded, *found)]
+            lines += [f"- {name}: {code(line)}" for line in said]
     return ["\n".join(lines)] if lines else []
 
 

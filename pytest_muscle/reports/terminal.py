@@ -178,7 +178,7 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
     if any(map(_is_partial, rows)):
         legend.append(LEGEND_NEEDED)
-    legend += [line for row in rows for line in _describe_graded(row)]
+    legend += [line for row in rows for line in describe_graded(row)]
     return "\n".join([table, *legend])
 
 
@@ -196,7 +196,7 @@ def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
     return tabulate(table, tablefmt=layout, disable_numparse=True)
 
 
-def _describe_graded(row: TaskSummary) -> list[str]:
+def describe_graded(row: TaskSummary) -> list[str]:
     """Return what else there is to say of graded scores."""
     if row.tolerance is None:
         return []
