@@ -12,7 +12,7 @@ from pytest_muscle.session import KEY, MuscleSession, session_of
 
 if TYPE_CHECKING:
     from pytest_muscle.plans import TaskPlan
-    from pytest_muscle.reports.destinations import Written
+    from pytest_muscle.reporting import Reporting
     from pytest_muscle.reports.terminal import TaskSummary
 
 
@@ -196,9 +196,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("\n".join(session.recorded))
     if summaries := session.summaries():
         _show_summaries(terminalreporter, summaries)
-    for line in session.reporting.annotations():
-        terminalreporter.write_line(line)
-    _show_written(terminalreporter, session.reporting.written)
+    if session.settings is not None:
+        _show_written(terminalreporter, session.reporting)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -218,7 +217,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     state.write_reports(int(exitstatus))
     passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    if passed and state.reporting.written.errors:
+    if passed and state.settings is not None and state.reporting.written.errors:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -264,7 +263,10 @@ def _show_summaries(
             terminalreporter.write_line(f"\n{table}")
 
 
-def _show_written(terminalreporter: pytest.TerminalReporter, written: Written) -> None:
+def _show_written(terminalreporter: pytest.TerminalReporter, reporting: Reporting) -> None:
+    for line in reporting.annotations():
+        terminalreporter.write_line(line)
+    written = reporting.written
     for line in written.lines:
         terminalreporter.write_line(f"muscle: {line}")
     for line in written.warnings:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pytest_muscle.reports.data import MOST_FLIPS, RunReport, TaskDetails, TaskReport
 from pytest_muscle.reports.destinations import Destinations, Written
 from pytest_muscle.reports.github import in_actions, job_summary, render_annotations
-from pytest_muscle.reports.header import name_model
 from pytest_muscle.version import __version__
 
 if TYPE_CHECKING:
@@ -122,6 +121,8 @@ def describe_run(
         exit_status: pytest's exit code.
         environment: Of this process.
     """
+    from pytest_muscle.reports.header import name_model
+
     summary_of = {summary.task: summary for summary in summaries}
     merged: dict[str, TaskDetails] = {}
     for of_task in details:

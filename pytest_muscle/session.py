@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -16,7 +17,6 @@ from pytest_muscle.errors import (
     MuscleWarning,
     nearest,
 )
-from pytest_muscle.reporting import Reporting
 from pytest_muscle.settings.flags import Flags, find_file
 from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
@@ -24,6 +24,7 @@ from pytest_muscle.workers import worker_name
 if TYPE_CHECKING:
     from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
+    from pytest_muscle.reporting import Reporting
     from pytest_muscle.reports.data import TaskDetails
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
@@ -66,7 +67,13 @@ class MuscleSession:
             self._warn()
         except (MuscleError, MuscleWarning) as error:
             raise pytest.UsageError(str(error)) from error
-        self.reporting = Reporting(self.settings, config.rootpath, os.environ)
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """Where the session's report goes."""
+        from pytest_muscle.reporting import Reporting
+
+        return Reporting(self.settings, self._config.rootpath, os.environ)
 
     def _warn(self) -> None:
         """Warn, in one process, of what `--muscle-strict` would refuse.
@@ -251,7 +258,7 @@ class MuscleSession:
         A configured folder is left as it is by a run without a test of a task; one that a flag
         names gets its files in any case.
         """
-        if not self.reporting.wanted:
+        if self.settings is None or not self.reporting.wanted:
             return
         self.reporting.write(
             self.summaries(),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_muscle.reports.data import FailedTest
+if TYPE_CHECKING:
+    from pytest_muscle.reports.data import FailedTest
 
 _OUR_CLASS = re.compile(r"^[\w.]*\bFlipAssertionError: ")
 
@@ -33,6 +35,8 @@ class Verdicts:
 
     def count_failed(self, task: str, nodeid: str) -> None:
         """Count a test as failed that has no report, because its process crashed."""
+        from pytest_muscle.reports.data import FailedTest
+
         failed = FailedTest(
             nodeid=nodeid, message="its worker crashed", file=nodeid.partition("::")[0]
         )
@@ -55,6 +59,8 @@ class Verdicts:
 
 
 def _failed_test(report: pytest.TestReport) -> FailedTest:
+    from pytest_muscle.reports.data import FailedTest
+
     file, line, _ = report.location
     return FailedTest(
         nodeid=report.nodeid,
