@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -222,7 +223,8 @@ class MuscleSession:
                 setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
                 if self.reporting.wanted:
                     details = [self._describe(name, sides) for name, sides in changed.items()]
-                    setattr(report, DETAILS, [of_task.to_json() for of_task in details])
+                    texts = [json.dumps(of_task.to_json()) for of_task in details]
+                    setattr(report, DETAILS, texts)  # quicker to send than what is in them
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what a test's report says, whichever process ran the test."""
@@ -235,7 +237,8 @@ class MuscleSession:
         if worker_name(self._config) is None and (sent := getattr(report, DETAILS, None)):
             from pytest_muscle.reports.data import TaskDetails
 
-            self.reporting.of_workers.extend(map(TaskDetails.from_json, sent))
+            details = map(TaskDetails.from_json, map(json.loads, sent))
+            self.reporting.of_workers.extend(details)
             delattr(report, DETAILS)  # pytest keeps the reports, and these may be large
 
     def record_properties(self, item: pytest.Item, task: str) -> None:

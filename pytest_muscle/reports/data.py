@@ -224,7 +224,10 @@ class RunReport:
         return "passed" if True in outcomes else "none"
 
 
+_FLIP_FIELDS = tuple(field.name for field in dataclasses.fields(FlippedExample))
+
+
 def flip_values(flip: FlippedExample) -> dict[str, Any]:
     """Return what is known of a flipped example as JSON values; the rest is left out."""
-    values = dataclasses.asdict(flip)
-    return {name: value for name, value in values.items() if value is not None}
+    values = ((name, getattr(flip, name)) for name in _FLIP_FIELDS)
+    return {name: value for name, value in values if value is not None}

@@ -19,8 +19,8 @@ LISTS = ("slices", "compat_slices", "found")
 
 def render_json(run: RunReport) -> str:
     """Return a run as the text of report.json."""
-    values = {**_head(run), "tasks": [_task(task) for task in run.tasks]}
-    return json.dumps(_plain(values), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    values = {**_plain(_head(run)), "tasks": [_task(task) for task in run.tasks]}
+    return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def render_line(run: RunReport) -> str:
@@ -52,15 +52,17 @@ def _figures(task: TaskReport) -> dict[str, Any]:
 
 
 def _task(task: TaskReport) -> dict[str, Any]:
-    values = _summary(task)
+    """Return a task in JSON's values; flips are plain already, and there may be many."""
+    summary = _summary(task)
     details = task.details
-    return {
+    values = {
         **_figures(task),
         "failed": [dataclasses.asdict(failed) for failed in task.failed],
-        **{name: value for name, value in values.items() if name in LISTS},
-        "models": {} if details is None else dict(details.models),
-        "flips": [] if details is None else [flip_values(flip) for flip in details.flips],
+        **{name: value for name, value in summary.items() if name in LISTS},
+        "models": {} if details is None else details.models,
     }
+    flips = [] if details is None else [flip_values(flip) for flip in details.flips]
+    return {**_plain(values), "flips": flips}
 
 
 def _summary(task: TaskReport) -> dict[str, Any]:
