@@ -65,12 +65,12 @@ def test_details_of_two_processes_are_those_of_one(reports):
             describe_details("support", {side: report}, None) for side, report in reports.items()
         )
     ]
-    merged = parts[1].merge(parts[0])
     whole = describe_details("support", reports, None)
-    assert (merged.models, merged.counts) == (whole.models, whole.counts)
-    assert [flip.id for flip in merged.flips] == ["e1", "e2", "e4"]
-    assert merged.flips[0] == whole.flips[0]
-    assert merged.flips[1] == dataclasses.replace(whole.flips[1], new=None)
+    for merged in (parts[1].merge(parts[0]), parts[0].merge(parts[1])):
+        assert (merged.models, merged.counts) == (whole.models, whole.counts)
+        assert [flip.id for flip in merged.flips] == ["e1", "e2", "e4"]
+        assert merged.flips[0] == whole.flips[0]
+        assert merged.flips[1] == dataclasses.replace(whole.flips[1], new=None)
 
 
 def test_what_the_new_model_was_not_asked_is_not_known(table):
@@ -81,6 +81,9 @@ def test_what_the_new_model_was_not_asked_is_not_known(table):
     details = describe_details("support", {"new": compare(old, new)}, None)
     assert details.counts == {"new": Counts(negative=1, unasked=2)}
     assert [(flip.id, flip.old, flip.new) for flip in details.flips] == [("e2", " yes", " no")]
+    both = {"new": compare(old, new), "compat": compare(old, table([0, 0, 2, 1]))}
+    said = [(x.id, x.to_new, x.new, x.compat) for x in describe_details("t", both, None).flips]
+    assert said == [("e1", None, None, " yes"), ("e2", "negative", " no", " maybe")]
 
 
 def test_falls_and_rises_of_graded_scores_with_what_was_written():
