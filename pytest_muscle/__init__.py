@@ -18,8 +18,10 @@ if TYPE_CHECKING:
         assert_inconsistency_rate,
         assert_mean_regress,
         assert_negative_flip_rate,
+        assert_within_noise_floor,
     )
     from pytest_muscle.comparison import FlipReport, compare
+    from pytest_muscle.comparison.noise import NoiseFloor, noise_floor
     from pytest_muscle.errors import MuscleError
     from pytest_muscle.predictions import Prediction, Predictions
     from pytest_muscle.settings import Settings, read_settings
@@ -29,6 +31,7 @@ _HOMES = {
     "FlipReport": "comparison",
     "ModelUpdate": "update",
     "MuscleError": "errors",
+    "NoiseFloor": "comparison.noise",
     "Prediction": "predictions",
     "Predictions": "predictions",
     "Settings": "settings",
@@ -38,7 +41,9 @@ _HOMES = {
     "assert_inconsistency_rate": "assertions",
     "assert_mean_regress": "assertions",
     "assert_negative_flip_rate": "assertions",
+    "assert_within_noise_floor": "assertions",
     "compare": "comparison",
+    "noise_floor": "comparison.noise",
     "read_settings": "settings",
 }
 
@@ -46,6 +51,7 @@ __all__ = [
     "FlipReport",
     "ModelUpdate",
     "MuscleError",
+    "NoiseFloor",
     "Prediction",
     "Predictions",
     "Settings",
@@ -56,7 +62,9 @@ __all__ = [
     "assert_inconsistency_rate",
     "assert_mean_regress",
     "assert_negative_flip_rate",
+    "assert_within_noise_floor",
     "compare",
+    "noise_floor",
     "read_settings",
 ]
 

@@ -89,7 +89,7 @@ def assert_negative_flip_rate(
     require("max_rate", max_rate)
     require_confidence(confidence)
     report = _compare(old, new)
-    return _judge(report, [check_flips(report, max_rate, confidence, interval)])
+    return judge(report, [check_flips(report, max_rate, confidence, interval)])
 
 
 def assert_inconsistency_rate(old: Predictions, new: Predictions, *, max_rate: float) -> FlipReport:
@@ -109,7 +109,7 @@ def assert_inconsistency_rate(old: Predictions, new: Predictions, *, max_rate: f
     require("max_rate", max_rate)
     report = _compare(old, new)
     require_all(report, "the inconsistency rate")
-    return _judge(report, [check_inconsistency(report, max_rate)])
+    return judge(report, [check_inconsistency(report, max_rate)])
 
 
 def assert_accuracy_drop(
@@ -133,7 +133,7 @@ def assert_accuracy_drop(
     require_confidence(confidence)
     report = _compare(old, new)
     require_all(report, "the accuracy drop")
-    return _judge(report, [check_drop(report, max_drop, confidence)])
+    return judge(report, [check_drop(report, max_drop, confidence)])
 
 
 def assert_mean_regress(
@@ -157,7 +157,7 @@ def assert_mean_regress(
     require_confidence(confidence)
     report = _compare(old, new)
     require_all(report, "the mean regress")
-    return _judge(report, [check_regress(report, max_regress, confidence)])
+    return judge(report, [check_regress(report, max_regress, confidence)])
 
 
 def assert_within_noise_floor(
@@ -186,7 +186,7 @@ def assert_within_noise_floor(
     require("max_excess", max_excess)
     require_confidence(confidence)
     report = _compare(old, new)
-    return _judge(report, [check_excess(report, floor, max_excess, confidence)])
+    return judge(report, [check_excess(report, floor, max_excess, confidence)])
 
 
 def assert_flips_reduced(
@@ -223,6 +223,8 @@ def assert_flips_reduced(
     if max_accuracy_drop is not None:
         require("max_accuracy_drop", max_accuracy_drop, lowest=-1)
     before, report = _compare(old, new), _compare(old, compat)
+    for each in (before, report):
+        each.pairs.require_flips("the reduction of negative flips", where=each.task)
     plain, left, n = len(before.negative_flips), len(report.negative_flips), report.n
     won_back = (plain - left) / plain if plain else (-math.inf if left else math.nan)
     checks = [
@@ -245,7 +247,7 @@ def assert_flips_reduced(
             unit="points",
         )
         checks.append(drop)
-    return _judge(report, checks, before)
+    return judge(report, checks, before)
 
 
 def assert_gate(
@@ -268,7 +270,7 @@ def assert_gate(
     __tracebackhide__ = True
     limits = read_gate(gate)
     report = _compare(old, new)
-    return _judge(report, check_limits(report, limits, floor))
+    return judge(report, check_limits(report, limits, floor))
 
 
 def _compare(old: Predictions, new: Predictions) -> FlipReport:
@@ -277,9 +279,19 @@ def _compare(old: Predictions, new: Predictions) -> FlipReport:
     return compare(old, new)
 
 
-def _judge(
+def judge(
     report: FlipReport, checks: Sequence[Check], before: FlipReport | None = None
 ) -> FlipReport:
+    """Return a report whose checks all hold.
+
+    Args:
+        report: What was judged.
+        checks: Everything that was checked.
+        before: Old against new, where `report` is old against compat.
+
+    Raises:
+        FlipAssertionError: If one does not.
+    """
     __tracebackhide__ = True
     if failed(checks):
         raise FlipAssertionError(report, checks, before)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions.prediction import SCORE_ALL
+from pytest_muscle.predictions.stop import ASK_ALL, Stop
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
@@ -37,6 +38,7 @@ class Check:
         interval: Gives the two-sided 95 % interval, for information; asked on failure only.
         bound: The one-sided upper confidence bound, which is judged instead of the value.
         confidence: Of `bound`.
+        stop: Where the new model was stopped, whose decision counts then; `value` is a lower bound.
         examples_to_decide: Gives how many examples would decide, at the rate that was seen, what
             these do not; none where these decide or no number does. Asked on failure only.
         plan: Gives what a limit on flips can tell with so many examples. Asked on failure only.
@@ -53,6 +55,7 @@ class Check:
     confidence: float | None = None
     examples_to_decide: Callable[[], int | None] | None = None
     plan: Callable[[], GatePlan] | None = None
+    stop: Stop | None = None
 
     @property
     def judged(self) -> float:
@@ -62,6 +65,8 @@ class Check:
     @property
     def exceeded(self) -> bool:
         """Whether the limit is passed by more than the error of floating point numbers."""
+        if self.stop is not None:
+            return self.stop.decision == "fails"
         if self.at_least:
             return self.judged < self.limit - ROUNDING
         return self.judged > self.limit + ROUNDING
@@ -75,6 +80,8 @@ def check_flips(
     Raises:
         ComparisonError: If it is not known.
     """
+    if report.stop is not None:
+        return _check_stopped(report, report.stop, limit, confidence, method)
     flips = len(report.negative_flips)
 
     def examples_to_decide() -> int | None:
@@ -93,6 +100,31 @@ def check_flips(
         confidence=confidence,
         examples_to_decide=examples_to_decide,
         plan=lambda: _plan(report.n, limit, confidence, method),
+    )
+
+
+def _check_stopped(
+    report: FlipReport, stop: Stop, limit: float, confidence: float | None, method: str
+) -> Check:
+    """Hold what decided a gate early against its limit.
+
+    Raises:
+        ComparisonError: If it is another limit.
+    """
+    __tracebackhide__ = True
+    if not stop.judges(limit, confidence, method):
+        raise ComparisonError(
+            f"what is asserted was not decided: the gate stopped early, {stop.describe()}",
+            where=report.task,
+            hint=f"{ASK_ALL}, or assert what it decided: {stop.describe_gate()}",
+        )
+    bound = "" if confidence is None else f"{100 * confidence:g} % upper bound of the "
+    return Check(
+        measure=f"{bound}negative flip rate",
+        value=stop.flips / stop.population,
+        limit=limit,
+        note=f"{stop.flips} of {stop.asked:,} asked",
+        stop=stop,
     )
 
 

@@ -13,6 +13,7 @@ from pytest_muscle.session import session_of
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
+    from pytest_muscle.comparison.noise import NoiseFloor
     from pytest_muscle.models import LanguageModel
     from pytest_muscle.predictions import Predictions
     from pytest_muscle.tasks import Task
@@ -26,6 +27,7 @@ TASK_FIXTURES = frozenset(
         "new_predictions",
         "compat_predictions",
         "flip_report",
+        "noise_floor",
         "compat_adapter",
         "compat_model",
     }
@@ -110,3 +112,10 @@ def flip_report(model_update: ModelUpdate, muscle_task: Task) -> FlipReport:
     """The comparison of the old with the new task model's answers."""
     with clear_errors():
         return model_update.flip_report(muscle_task.name)
+
+
+@pytest.fixture(scope="session")
+def noise_floor(model_update: ModelUpdate, muscle_task: Task) -> NoiseFloor:
+    """The negative flip rate between builds of the same version, as `[noise]` says."""
+    with clear_errors():
+        return model_update.noise_floor(muscle_task.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_muscle.checks import (
@@ -71,6 +71,13 @@ class Limits:
     max_slice_nfr: float | None = None
     confidence: float | None = None
     interval: str = "exact"
+
+    def only(self, name: str) -> Limits:
+        """Return one of the limits alone, judged as before; `max_nfr` with its margin."""
+        kept = {name, "floor_margin"} if name == "max_nfr" else {name}
+        others = {*LOWEST, "floor_margin"} - kept
+        none: dict[str, Any] = dict.fromkeys(others)
+        return replace(self, **none)
 
     @property
     def is_empty(self) -> bool:
@@ -144,8 +151,8 @@ def check_limits(
     if limits.floor_margin is not None:
         if floor is None:
             raise ValueError(
-                "max_nfr is above the noise floor: give assert_gate floor=…, the fixture "
-                "`noise_floor`"
+                "max_nfr is above the noise floor, and assert_gate got no floor: ask for the "
+                "fixture `noise_floor` and give floor=noise_floor"
             )
         checks.append(check_excess(report, floor, limits.floor_margin, confidence))
     if limits.max_accuracy_drop is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_muscle import fixtures, workers
+from pytest_muscle import collection, fixtures, workers
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 if TYPE_CHECKING:
@@ -118,6 +119,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "is written)",
     )
 
+    parser.addini(
+        collection.INI,
+        "collect the gates of muscle.toml as tests, one for each task, limit and side",
+        type="bool",
+        default=False,
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the configuration, so that a mistake in it ends the run before it starts."""
@@ -128,6 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
     config.pluginmanager.register(session, "muscle_session")
+    collection.add_configuration(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -153,6 +162,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which update is under test."""
     return session_of(config).describe()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the gates of muscle.toml where it is named, or the ini key says so."""
+    return collection.collect_configuration(file_path, parent)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

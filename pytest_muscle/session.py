@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
@@ -18,11 +18,12 @@ from pytest_muscle.errors import (
     MuscleWarning,
     nearest,
 )
-from pytest_muscle.settings.flags import Flags, find_file
+from pytest_muscle.settings.flags import Flags, find_file, named_configuration
 from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
 
 if TYPE_CHECKING:
+    from pytest_muscle.comparison import FlipReport
     from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
     from pytest_muscle.reporting import Reporting
@@ -41,6 +42,13 @@ the task that the test was run for, and summaries and details that are new since
 SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
 
+class Compared(NamedTuple):
+    """What is known of a task: with which sides the old model was compared, and a noise floor."""
+
+    sides: tuple[Literal["new", "compat"], ...]
+    with_noise: bool
+
+
 class MuscleSession:
     """What one pytest session knows of the update under test.
 
@@ -55,9 +63,9 @@ class MuscleSession:
         self._config = config
         self._update: ModelUpdate | None = None
         self._verdicts = Verdicts()
-        self._sent: dict[str, list[Literal["new", "compat"]]] = {}
+        self._sent: dict[str, Compared] = {}
         self._of_workers: list[TaskSummary] = []
-        self._made: dict[tuple[str, tuple[Literal["new", "compat"], ...]], TaskSummary] = {}
+        self._made: dict[tuple[str, Compared], TaskSummary] = {}
         self._cleared: list[str] = []
         self.recorded: list[str] = []
         self.plans: list[TaskPlan] = []
@@ -213,16 +221,16 @@ class MuscleSession:
             setattr(report, TASK, task)
         if report.when == "teardown" and worker_name(self._config) is not None:
             changed = {
-                name: sides
-                for name, sides in self._compared().items()
-                if sides != self._sent.get(name)
+                name: compared
+                for name, compared in self._compared().items()
+                if compared != self._sent.get(name)
             }
             self._sent |= changed
             if changed:
-                summaries = [self._summarise(name, sides) for name, sides in changed.items()]
+                summaries = [self._summarise(name, each) for name, each in changed.items()]
                 setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
                 if self.reporting.wanted:
-                    details = [self._describe(name, sides) for name, sides in changed.items()]
+                    details = [self._describe(name, each) for name, each in changed.items()]
                     texts = [json.dumps(of_task.to_json()) for of_task in details]
                     setattr(report, DETAILS, texts)  # quicker to send than what is in them
 
@@ -247,8 +255,8 @@ class MuscleSession:
         from pytest_muscle.reports.terminal import summarise
 
         properties: list[tuple[str, object]] = [(f"{PREFIX}task", task)]
-        if sides := self._compared().get(task):
-            reports = {side: self.update.flip_report(task, side) for side in sides}
+        if compared := self._compared().get(task):
+            reports = self._reports(task, compared)
             flips = {side: int(of.pairs.seen_negative.sum()) for side, of in reports.items()}
             summary = summarise(task, reports.get("new"), reports.get("compat"))
             properties += describe_properties(summary, flips)
@@ -265,7 +273,7 @@ class MuscleSession:
             return
         self.reporting.write(
             self.summaries(),
-            [self._describe(name, sides) for name, sides in self._compared().items()],
+            [self._describe(name, each) for name, each in self._compared().items()],
             self._verdicts,
             exit_status=exit_status,
             always=self._config.getoption("muscle_report") is not None,
@@ -277,49 +285,60 @@ class MuscleSession:
             self._verdicts.count_failed(task, nodeid)
 
     def _own_summaries(self) -> list[TaskSummary]:
-        return [self._summarise(name, sides) for name, sides in self._compared().items()]
+        return [self._summarise(name, each) for name, each in self._compared().items()]
 
-    def _compared(self) -> dict[str, list[Literal["new", "compat"]]]:
+    def _compared(self) -> dict[str, Compared]:
         """Return what the old model was compared with in this process, by task."""
         if (update := self._update) is None:
             return {}
         compared = {
-            name: [side for side in SIDES if _is_compared(update, side, name)]
+            name: tuple(side for side in SIDES if _is_compared(update, side, name))
             for name in update.tasks
             if update.made_predictions("old", name) is not None
         }
-        return {name: sides for name, sides in compared.items() if sides}
+        return {
+            name: Compared(sides, update.made_noise_floor(name) is not None)
+            for name, sides in compared.items()
+            if sides
+        }
 
-    def _describe(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskDetails:
+    def _reports(self, name: str, compared: Compared) -> dict[Literal["new", "compat"], FlipReport]:
+        return {side: self.update.flip_report(name, side) for side in compared.sides}
+
+    def _describe(self, name: str, compared: Compared) -> TaskDetails:
         from pytest_muscle.reports.details import describe_details
 
-        reports = {side: self.update.flip_report(name, side) for side in sides}
-        return describe_details(name, reports, self.reporting.most_flips)
+        return describe_details(name, self._reports(name, compared), self.reporting.most_flips)
 
-    def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
+    def _summarise(self, name: str, compared: Compared) -> TaskSummary:
         """Return a task's summary; made once, since it may have searched all columns."""
-        key = name, tuple(sides)
+        key = name, compared
         if key not in self._made:
-            self._made[key] = self._make_summary(*key)
+            self._made[key] = self._make_summary(name, compared)
         return self._made[key]
 
-    def _make_summary(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
+    def _make_summary(self, name: str, compared: Compared) -> TaskSummary:
+        from pytest_muscle.reports.noise import summarise_noise
         from pytest_muscle.reports.slices import describe_found, summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
         update = self.update
-        reports = {side: update.flip_report(name, side) for side in sides}
+        reports = self._reports(name, compared)
         keys = update.tasks[name].settings
         slices = {
             side: summarise_slices(report, keys.slice_adjustment)
             for side, report in reports.items()
         }
         found = describe_found(next(iter(reports.values())), keys.seed) if keys.find_slices else ()
+        floor = update.made_noise_floor(name)
+        if floor is not None:
+            floor = floor.align(next(iter(reports.values())).pairs.ids)
         return replace(
             summarise(name, reports.get("new"), reports.get("compat")),
             slices=slices.get("new", ()),
             compat_slices=slices.get("compat", ()),
             found=found,
+            noise=None if floor is None else summarise_noise(floor),
         )
 
     def _settings(self) -> Settings:
@@ -354,6 +373,8 @@ def _read_settings(config: pytest.Config) -> Settings | None:
     options = {name: config.getoption(f"muscle_{name}") for name in Flags._fields}
     flags = Flags(**options)
     invocation_dir = config.invocation_params.dir
+    if flags.config is None:
+        flags = flags._replace(config=named_configuration(config.args, invocation_dir))
     path = find_file(config.rootpath, flags, invocation_dir)
     if path is None:
         return None

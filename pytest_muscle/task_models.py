@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pytest_muscle.cache import ADAPTERS, DEVICE_NOTES
 from pytest_muscle.digests import FileDigests
@@ -11,9 +12,12 @@ from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.memo import Memo
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import ModelSettings, Settings
+from pytest_muscle.settings.keys import Dtype
 from pytest_muscle.tasks import Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_muscle.models import BaseModel, LanguageModel, ModelSpec
     from pytest_muscle.models.placement import Placing
     from pytest_muscle.models.spec import TaskModelSpec
@@ -32,13 +36,34 @@ class TaskModels:
         settings: What the user configured.
         digests: Digests of the models' files.
         progress: Where progress is shown.
+        note: What progress bars of training say too.
+        loaded: Base models that other `TaskModels` of the same versions may have loaded.
     """
 
-    def __init__(self, settings: Settings, digests: FileDigests, progress: Progress) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        digests: FileDigests,
+        progress: Progress,
+        *,
+        note: str = "",
+        loaded: Memo | None = None,
+    ) -> None:
         self._settings = settings
         self._digests = digests
         self._progress = progress
+        self._note = note
         self._memo = Memo()
+        self._loaded = loaded or Memo()
+
+    def built_by(self, settings: Settings, note: str) -> TaskModels:
+        """Return the models of the same versions as other settings build them.
+
+        Args:
+            settings: They differ in what makes adapters, or in `[run]`.
+            note: What progress bars of training say too.
+        """
+        return TaskModels(settings, self._digests, self._progress, note=note, loaded=self._loaded)
 
     def base(self, version: Version) -> BaseModel:
         """Return the old or the new base model, not yet loaded.
@@ -46,7 +71,14 @@ class TaskModels:
         Raises:
             ConfigurationError: If the version is not configured.
         """
-        return self._memo.once(("base", version), lambda: self._make_base(version))
+        dtype = self._settings.run.dtype
+        return self._loaded.once(("base", version, dtype), lambda: self._make_base(version))
+
+    def release(self, version: Version) -> None:
+        """Take a base model's weights out of memory, if they are there."""
+        base = self._loaded.find(("base", version, self._settings.run.dtype))
+        if base is not None:
+            base.release()
 
     def model(self, version: Version) -> LanguageModel:
         """Return a version as configured: its base model and the adapter given for it.
@@ -174,6 +206,7 @@ class TaskModels:
 
         spec = self.spec(version)
         placement = self.placing.resolve()
+        self._release_other_types()
         import torch
 
         return BaseModel(
@@ -181,6 +214,14 @@ class TaskModels:
             device=torch.device(placement.device),
             dtype=getattr(torch, placement.dtype),
         )
+
+    def _release_other_types(self) -> None:
+        """Take weights out of memory that are there in another floating-point type."""
+        others = set(get_args(Dtype)) - {self._settings.run.dtype}
+        for version, dtype in itertools.product(VERSIONS, others):
+            base = self._loaded.find(("base", version, dtype))
+            if base is not None:
+                base.release()
 
     def _language_model(self, version: Version, adapter: Adapter | None) -> LanguageModel:
         from pytest_muscle.models import LanguageModel
@@ -211,6 +252,14 @@ class TaskModels:
         given = self._given_adapter(version, task)
         return given is None and task.settings.train is not None
 
+    def missing_adapter(self, version: Version, task: Task) -> Path | None:
+        """Return where a task adapter will be that is yet to be trained, else none."""
+        if not self._is_trained(version, task):
+            return None
+        self.check_data(task)
+        key, store = self._task_key(version, task), self._shop.store
+        return None if store.find(key) else store.path(key)
+
     def _make_task_adapter(self, version: Version, task: Task) -> Adapter | None:
         if not self._is_trained(version, task):
             return self._given_adapter(version, task)
@@ -226,7 +275,8 @@ class TaskModels:
             self.base(version),
             self._settings.adapter,
             side=version,
-            beside=self._memo.find(("base", other)),
+            beside=self._loaded.find(("base", other, self._settings.run.dtype)),
+            note=self._note,
         )
 
     def _make_compat_adapter(self, task: Task) -> Adapter:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pytest_muscle.cache import DIGEST_NOTES, PREDICTIONS, TASK_NOTES
+from pytest_muscle.answers import Answers, with_task
+from pytest_muscle.cache import DIGEST_NOTES, TASK_NOTES
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import BaselineWarning, ConfigurationError, MuscleWarning, nearest
 from pytest_muscle.memo import Memo
@@ -22,14 +22,13 @@ from pytest_muscle.tasks import Task, build_tasks
 from pytest_muscle.tasks.memory import DigestMemory
 
 if TYPE_CHECKING:
+    from pytest_muscle.builds import Build
     from pytest_muscle.comparison import FlipReport
+    from pytest_muscle.comparison.noise import NoiseFloor
     from pytest_muscle.models import BaseModel, LanguageModel
     from pytest_muscle.predictions.baseline import Baselines
     from pytest_muscle.predictions.differences import Differences
-    from pytest_muscle.predictions.journal import Journal
-    from pytest_muscle.predictions.keys import PredictionKey
     from pytest_muscle.predictions.question import Question
-    from pytest_muscle.predictions.store import PredictionStore
     from pytest_muscle.training.store import Adapter
 
 
@@ -39,15 +38,26 @@ class ModelUpdate:
     Args:
         settings: What the user configured.
         progress: Where progress is shown.
+        build: Which of the builds it is that a noise floor is measured between; none for the
+            usual one.
+        models: The models, where they are at hand.
     """
 
-    def __init__(self, settings: Settings, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress = SILENT,
+        *,
+        build: Build | None = None,
+        models: TaskModels | None = None,
+    ) -> None:
         self.settings = settings
         digests = FileDigests(settings.cache / DIGEST_NOTES)
         memory = DigestMemory(settings.cache / TASK_NOTES, digests)
         self.tasks: Mapping[str, Task] = build_tasks(settings, memory)
-        self._models = TaskModels(settings, digests, progress)
+        self._models = models or TaskModels(settings, digests, progress)
         self._progress = progress
+        self._answers = Answers(settings, self._models, progress, build)
         self._memo = Memo()
 
     def task(self, name: str) -> Task:
@@ -126,7 +136,23 @@ class ModelUpdate:
         """
         from pytest_muscle.predictions.question import Question
 
-        return self._answers(side, Question(self.task(task)))
+        return self._memo.once(
+            ("answers", side, task), lambda: self._answers.of(side, Question(self.task(task)))
+        )
+
+    def noise_floor(self, task: str) -> NoiseFloor:
+        """Return the negative flip rate between builds of the same version.
+
+        `[noise]` says of which version, how many there are and what they differ in. All of the
+        task's examples are asked, whatever `[run] score` says; the usual predictions are those of
+        the first build.
+
+        Raises:
+            MuscleError: If there are no such builds, or predictions cannot be made.
+        """
+        return self._memo.once(
+            ("noise floor", task), lambda: self._measure_noise_floor(self.task(task))
+        )
 
     def flip_report(self, task: str, side: Literal["new", "compat"] = "new") -> FlipReport:
         """Return the comparison of the old model's predictions with the new or compat one's.
@@ -166,8 +192,13 @@ class ModelUpdate:
         made = self._memo.find(("predictions", side, task))
         return made if isinstance(made, Predictions) else None
 
+    def made_noise_floor(self, task: str) -> NoiseFloor | None:
+        """Return the noise floor if it was measured already, without measuring it."""
+        floor: NoiseFloor | None = self._memo.find(("noise floor", task))
+        return floor
+
     def check(self) -> None:
-        """Check what can be checked before any data is read: templates, metrics, strategy.
+        """Check what can be checked before any data is read: templates, metrics, strategy, noise.
 
         Raises:
             ConfigurationError: It names file and key.
@@ -179,6 +210,10 @@ class ModelUpdate:
         find_objective(
             self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
         )
+        if self.settings.noise.vary is not None:
+            from pytest_muscle.builds import check_noise
+
+            check_noise(self.settings, self.tasks.values())
 
     @cached_property
     def baselines(self) -> Baselines:
@@ -187,18 +222,12 @@ class ModelUpdate:
 
         return Baselines(self.settings.baselines, self.settings.root)
 
-    @cached_property
-    def _store(self) -> PredictionStore:
-        from pytest_muscle.predictions.store import PredictionStore
-
-        return PredictionStore(self.settings.cache / PREDICTIONS, self._progress)
-
     def _make_predictions(self, side: Side, task: Task) -> Predictions:
         if side == "old":
             table = self._old_predictions(task)
             self._warn_of_gate(task, len(table))
             return table
-        table = self._answers(side, self._question(task))
+        table = self._newer_answers(side, task)
         if self.baselines.has(task.name):
             self._warn_of_other_settings(task, table)
         return table
@@ -227,7 +256,7 @@ class ModelUpdate:
             check_model(table, self._models.base_facts("old"), where, adapter=adapter)
         if differences:
             warnings.warn(describe_gap(differences, table, where), BaselineWarning, stacklevel=2)
-        return _with_task(table, task)
+        return with_task(table, task)
 
     def _read_baseline(self, task: Task) -> tuple[Predictions, Differences]:
         accept = self.settings.accept_changes
@@ -264,76 +293,60 @@ class ModelUpdate:
             raise error
         warnings.warn(str(error), MuscleWarning, stacklevel=2)
 
+    def _measure_noise_floor(self, task: Task) -> NoiseFloor:
+        from pytest_muscle.builds import missing_adapters, plan_builds
+        from pytest_muscle.comparison.noise import noise_floor
+
+        plan = plan_builds(self.settings, task, self._models.placing.expected())
+        version, name = plan.version, task.name
+        others = [self._update_of(build) for build in plan.others]
+        updates = [self, *others]
+        paths = [each._models.missing_adapter(version, task) for each in updates]
+        missing = [path for path in paths if path is not None]
+        if missing and not self.settings.train:
+            raise missing_adapters(task, plan, missing)
+        for each in updates:  # training takes the model out of memory that then answers
+            each.task_adapter(version, name)
+        tables = [self.answers(version, name)]
+        for other in others:
+            tables.append(other.answers(version, name))
+            if plan.varied == "dtype":
+                other._models.release(version)
+        return noise_floor(tables, varied=plan.varied, version=version)
+
+    def _update_of(self, build: Build) -> ModelUpdate:
+        """Return this update as another build makes it."""
+        models = self._models.built_by(build.settings, build.note)
+        return ModelUpdate(build.settings, self._progress, build=build, models=models)
+
     def _question(self, task: Task) -> Question:
         """Return which of a task's examples the new and the compat model are asked."""
         from pytest_muscle.predictions.question import Question
 
         if self.settings.run.score == "needed":
             return Question.needed(task, self.predictions("old", task.name))
+        return self._whole_question(task)
+
+    def _whole_question(self, task: Task) -> Question:
+        """Return all of a task's examples that old answers are compared at."""
+        from pytest_muscle.predictions.question import Question
+
         if self.baselines.has(task.name):
             table, differences = self._read_baseline(task)
             if differences:
                 return Question.same_as(task, table)
         return Question(task)
 
-    def _answers(self, side: Side, question: Question) -> Predictions:
-        task = question.task
-        self._models.check_data(task)
-        key = self._prediction_key(side, question)
-        table = None if key is None else self._store.find(key)
-        if table is None:
-            self._models.placing.resolve()  # a model will load: what was remembered must be true
-            key = self._prediction_key(side, question)
-            table = (
-                self._answer(side, question, {})
-                if key is None
-                else self._answer_once(key, side, question)
-            )
-        model = self._models.task_model_spec(side, task).describe()
-        return _with_task(replace(table, model=model), task)
+    def _newer_answers(self, side: Side, task: Task) -> Predictions:
+        """Return the new or compat model's answers, as many as are needed."""
+        if not task.gate.sequential:
+            question = self._question(task)
+            everything = question.ids is None
+            return self.answers(side, task.name) if everything else self._answers.of(side, question)
+        from pytest_muscle.stopping import Stopping
 
-    def _prediction_key(self, side: Side, question: Question) -> PredictionKey | None:
-        from pytest_muscle.predictions.keys import prediction_key
-
-        placement = self._models.placing.expected()
-        return prediction_key(
-            question,
-            side,
-            self._models.facts(side, question.task),
-            device=placement.device,
-            dtype=placement.dtype,
-        )
-
-    def _answer_once(self, key: PredictionKey, side: Side, question: Question) -> Predictions:
-        models, task = self._models, question.task
-        facts = models.facts(side, task)
-        return self._store.get(
-            key,
-            lambda about, journal: self._answer(side, question, about, journal),
-            unchanged=lambda: models.facts_now(side, task) == facts,
-        )
-
-    def _answer(
-        self,
-        side: Side,
-        question: Question,
-        facts: Mapping[str, Any],
-        journal: Journal | None = None,
-    ) -> Predictions:
-        from pytest_muscle.models.answering import answer
-
-        task = question.task
-        model = self._models.task_model(side, task)
-        description = f"{task.name}: {side} model answers"
-        return answer(model, question, facts, description=description, journal=journal)
-
-
-def _with_task(table: Predictions, task: Task) -> Predictions:
-    """Return a table with what its task says of it today, however old it is."""
-    return replace(
-        table,
-        task=task.name,
-        examples=task.eval_by_id,
-        tolerance=task.tolerance,
-        slices=task.settings.slices,
-    )
+        stopping = Stopping.of(task, self.predictions("old", task.name))
+        for whole in (self._whole_question(task), stopping.question):
+            if (table := self._answers.stored(side, whole)) is not None:
+                return table
+        return self._answers.of(side, stopping.question, stopping)

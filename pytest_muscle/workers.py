@@ -33,8 +33,14 @@ def worker_name(config: pytest.Config) -> str | None:
 
 def task_of(item: pytest.Item) -> str | None:
     """Return the task that a test is run for, if it is run for one."""
+    # The parameter of a test function; the attribute of a gate of muscle.toml.
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("muscle_task") if callspec is not None else None
+    task: str | None = (
+        getattr(item, "muscle_task", None)
+        if callspec is None
+        else callspec.params.get("muscle_task")
+    )
+    return task
 
 
 def groups_of(items: Sequence[pytest.Item], fixtures: Set[str]) -> Groups:

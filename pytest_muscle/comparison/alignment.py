@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_muscle.comparison.pairs import AnswerPairs, NeededPairs, agree, equal, graded_flips
+from pytest_muscle.comparison.answers import (
+    check_answers,
+    find_flips,
+    pair_draws,
+    refuse,
+    refuse_other_marks,
+    refuse_other_stop,
+)
+from pytest_muscle.comparison.pairs import (
+    AnswerPairs,
+    NeededPairs,
+    StoppedPairs,
+    count,
+    equal,
+)
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
-from pytest_muscle.predictions.columns import Columns
-from pytest_muscle.predictions.packed import Mask, Objects, Positions, as_column
+from pytest_muscle.predictions.packed import Objects, Positions, as_column
 from pytest_muscle.wording import counted, listed
 
 HASH_BLOCK = 4096
-
-Draws: TypeAlias = NDArray[np.float64] | None
 
 
 def _refuse_other_kind(gold: Objects, *answers: Objects) -> None:
@@ -59,51 +70,10 @@ def align_tables(old: Predictions, new: Predictions) -> tuple[AnswerPairs, Posit
             where=task,
             hint="compare with the predictions of the model that was asked all of them",
         )
-    _refuse_other_marks(old, new, task)
+    refuse_other_marks(old, new, task)
     if not new.unasked:
         return _align_all(old, new, task)
     return _align_needed(old, new, task)
-
-
-def _refuse_other_marks(old: Predictions, new: Predictions, task: str | None) -> None:
-    """Raise where one table has graded scores or several draws and the other has not."""
-    if old.graded != new.graded and _is_answered(old) and _is_answered(new):
-        graded, other = ("old", "new") if old.graded else ("new", "old")
-        raise ComparisonError(
-            f"the {graded} scores are graded, and the {other} answers are right or wrong",
-            where=task,
-            hint="judge both by one metric: make the predictions again",
-        )
-    if old.tolerance != new.tolerance:
-        raise ComparisonError(
-            f"the old scores have a tolerance of {old.tolerance:g}, the new ones of "
-            f"{new.tolerance:g}",
-            where=task,
-            hint="compare both with one: dataclasses.replace(predictions, tolerance=…)",
-        )
-
-
-def _is_answered(table: Predictions) -> bool:
-    """Return whether an answer is there to tell graded scores from right and wrong ones."""
-    answers: list[Any] = table.columns.answers.tolist()
-    return table.graded or any(answer is not None for answer in answers)
-
-
-def _draws(before: Columns, after: Columns, task: str | None) -> tuple[Draws, Draws]:
-    """Return the scores of each draw, [n, k] of both sides, or none where answers are single."""
-    if (before.draws is None and after.draws is None) or not len(after):
-        return None, None
-    both = []
-    for name, columns in (("old", before), ("new", after)):
-        table = None if columns.draws is None else columns.draws.as_table()
-        if table is None:
-            raise ComparisonError(
-                f"the {name} model's answers were not drawn equally often for every example",
-                where=task,
-                hint="draw all answers of both models `repeats` times: make the predictions again",
-            )
-        both.append(table)
-    return both[0], both[1]
 
 
 def _align_all(
@@ -113,8 +83,8 @@ def _align_all(
     ids = before.ids
     order = match_ids(ids, after.ids, names=("old", "new"), where=task)
     aligned = slice(None) if order is None else order
-    _check_answers(before, after, order, task)
-    old_draws, new_draws = _draws(before, after, task)
+    check_answers(before, after, order, task)
+    old_draws, new_draws = pair_draws(before, after, task)
     pairs = AnswerPairs(
         ids=tuple(ids),
         gold=before.gold,
@@ -143,8 +113,8 @@ def _align_needed(
     if order is None:
         order = np.arange(len(ids))
     unasked = order >= len(after)
-    _refuse(
-        unasked & old.can_flip,
+    refuse(
+        unasked & old.can_flip & (new.stop is None),
         ids,
         "the new model was not asked what the old one has right",
         task,
@@ -153,20 +123,19 @@ def _align_needed(
     asked = np.flatnonzero(~unasked)
     order = order[asked]
     compared = before.take(asked)
-    _check_answers(compared, after, order, task)
+    check_answers(compared, after, order, task)
     negative = np.zeros(len(ids), dtype=np.bool_)
     answered = after.take(order)
-    if old.graded or new.graded:
-        old_draws, new_draws = _draws(compared, answered, task)
-        marks = (compared.scores, old_draws), (answered.scores, new_draws)
-        negative[asked] = graded_flips(*marks, old.tolerance)[0]
-    else:
-        negative[asked] = compared.correct & ~answered.correct
+    tolerance = old.tolerance if old.graded or new.graded else None
+    negative[asked] = find_flips(compared, answered, tolerance, task)
+    if new.stop is not None:
+        refuse_other_stop(old, len(asked), count(negative), new.stop, task)
     answers = np.full(len(ids), None, dtype=np.object_)
     answers[asked] = answered.answers
     scores = np.zeros(len(ids))
     scores[asked] = answered.scores
-    pairs = NeededPairs(
+    make = NeededPairs if new.stop is None else partial(StoppedPairs, stop=new.stop)
+    pairs = make(
         ids=tuple(ids),
         gold=before.gold,
         old_answers=before.answers,
@@ -180,39 +149,6 @@ def _align_needed(
         tolerance=old.tolerance,
     )
     return pairs, order
-
-
-def _check_answers(
-    before: Columns, after: Columns, order: Positions | None, task: str | None
-) -> None:
-    """Refuse answers to different questions, by different gold answers, or without a score."""
-    ids = before.ids
-    aligned = slice(None) if order is None else order
-    if before.digests is not None and after.digests is not None:
-        digests = after.digests if order is None else after.digests.take(order)
-        _refuse(
-            before.digests.differ(digests),
-            ids,
-            "the old and the new model were asked different questions",
-            task,
-            "the data or the prompt changed in between: record the old predictions again",
-        )
-    _refuse(
-        ~agree(before.gold, after.gold[aligned]),
-        ids,
-        "the old and the new predictions have different gold answers",
-        task,
-        "judge both by the same gold answers: record the old predictions again",
-    )
-    scores = {"old": before.scores, "new": after.scores[aligned]}
-    for name, column in scores.items():
-        _refuse(
-            ~np.isfinite(column),
-            ids,
-            f"the score of the {name} answer is not a finite number",
-            task,
-            "a metric returns a number for every answer, empty ones included",
-        )
 
 
 def align_mappings(
@@ -372,11 +308,3 @@ def _refuse_duplicates(ids: tuple[Hashable, ...]) -> None:
                 hint="give each example an id of its own",
             )
         positions[id_] = position
-
-
-def _refuse(wrong: Mask, ids: Objects, problem: str, where: str | None, hint: str) -> None:
-    if wrong.any():
-        named = [ids[position] for position in np.flatnonzero(wrong)]
-        raise ComparisonError(
-            f"{problem} for {counted(len(named), 'id')}: {listed(named)}", where=where, hint=hint
-        )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pytest_muscle.comparison.alignment import align_tables
 from pytest_muscle.comparison.intervals import check_confidence, exact_bounds
+from pytest_muscle.comparison.pairs import ROUNDING
 from pytest_muscle.errors import ComparisonError
+from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.packed import Mask
 
 FEW = 20
@@ -29,6 +32,7 @@ class NoiseFloor:
         largest_share: The largest share there can be.
         k: Number of builds.
         varied: How the builds differ, such as "seed" or "dtype, batch size".
+        version: Which version was built, "old" or "new", where it is known.
         without: The shares without each of the builds in turn, [k, n]; none of two builds.
     """
 
@@ -37,6 +41,7 @@ class NoiseFloor:
     largest_share: float
     k: int
     varied: str = ""
+    version: str = ""
     without: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -110,50 +115,117 @@ class NoiseFloor:
 
 
 def noise_floor(
-    builds: ArrayLike,
+    builds: ArrayLike | Sequence[Predictions],
     ids: Sequence[Hashable] | None = None,
     *,
     tolerance: float | None = None,
     varied: str = "",
+    version: str = "",
 ) -> NoiseFloor:
     """Return the noise floor of k builds of the same version.
 
     Args:
-        builds: Whether each build has an example right, bool, or its scores, [k, n].
-        ids: The examples' ids, [n]; their positions by default.
-        tolerance: With scores, falls up to this are none.
+        builds: The predictions of each build, aligned by id, k of them; or whether each build has
+            an example right, bool, or its scores, [k, n].
+        ids: The examples' ids, [n]; by default those of the first predictions, else positions.
+        tolerance: With scores, falls up to this are none; by default that of the predictions.
         varied: How the builds differ, for reports.
+        version: Which version was built, for reports.
 
     Raises:
         ComparisonError: If there are fewer than two builds, no examples, not as many ids as
-            examples, or scores without a tolerance.
+            examples, scores without a tolerance, or predictions that cannot be compared.
     """
-    table = np.asarray(builds)
-    if table.ndim != 2 or len(table) < 2 or not table.shape[1]:
+    if _are_tables(builds):
+        floor = _floor_of_tables(builds, tolerance)
+        floor = floor if ids is None else floor.align(ids)
+    else:
+        floor = _floor_of_array(np.asarray(builds), ids, tolerance)
+    return replace(floor, varied=varied, version=version)
+
+
+def _are_tables(builds: Any) -> TypeGuard[Sequence[Predictions]]:
+    return (
+        isinstance(builds, list | tuple)
+        and bool(builds)
+        and all(isinstance(build, Predictions) for build in builds)
+    )
+
+
+def _floor_of_tables(builds: Sequence[Predictions], tolerance: float | None) -> NoiseFloor:
+    """Return the floor of tables, whose flips are those that `compare` finds."""
+    first, *others = (
+        builds if tolerance is None else [replace(table, tolerance=tolerance) for table in builds]
+    )
+    tables = [first]
+    for other in others:
+        order = align_tables(first, other)[1]
+        same = other if order is None else replace(other, rows=other.columns.take(order))
+        tables.append(same)
+
+    def differ(i: int, j: int) -> Mask:
+        pairs = align_tables(tables[i], tables[j])[0]
+        return np.asarray(pairs.negative | pairs.positive, dtype=np.bool_)
+
+    graded = any(table.graded for table in tables)
+    return _floor(tuple(first.columns.ids), len(tables), differ, graded=graded)
+
+
+def _floor_of_array(
+    table: NDArray[Any], ids: Sequence[Hashable] | None, tolerance: float | None
+) -> NoiseFloor:
+    if table.ndim != 2 or not table.shape[1]:
         raise ComparisonError(
-            f"a noise floor needs two builds or more of the same examples, not {table.shape}",
-            hint="build the same version again, with another seed for instance",
+            f"builds are a table of builds by examples, not one of shape {table.shape}",
+            hint="give a row for each build, with an element for each example; or predictions",
         )
     k, n = table.shape
     names = tuple(range(n)) if ids is None else tuple(ids)
     if len(names) != n or len(set(names)) != n:
         raise ComparisonError(f"{len(set(names))} different ids for {n} examples")
-    if table.dtype != np.bool_ and tolerance is None:
+    graded = table.dtype != np.bool_
+    if graded and tolerance is None:
         raise ComparisonError(
             "a noise floor of scores needs to know what counts as a fall",
             hint="give tolerance=0.0, or whether each answer is right (bool)",
         )
-    falls = np.zeros((k, n), dtype=np.int64)  # of the pairs that a build is in
+
+    def differ(i: int, j: int) -> Mask:
+        if not graded:
+            return np.asarray(table[i] != table[j], dtype=np.bool_)
+        assert tolerance is not None
+        change = np.abs(table[i].astype(np.float64) - table[j].astype(np.float64))
+        return np.asarray(change > tolerance + ROUNDING, dtype=np.bool_)
+
+    return _floor(names, k, differ, graded=graded)
+
+
+def _floor(
+    names: tuple[Hashable, ...], k: int, differ: Callable[[int, int], Mask], *, graded: bool
+) -> NoiseFloor:
+    """Return the floor of k builds; where two differ, one order of the two is a flip.
+
+    Args:
+        names: The examples' ids, [n].
+        k: Number of builds.
+        differ: Returns where two builds differ, [n].
+        graded: Whether scores are graded, so that all builds can differ from each other.
+    """
+    if k < 2:
+        raise ComparisonError(
+            "a noise floor needs two builds or more of the same version",
+            hint="build the same version again, with another seed for instance",
+        )
+    falls = np.zeros((k, len(names)), dtype=np.int64)  # of the pairs that a build is in
     for i in range(k):
         for j in range(i):
-            fell = _fell(table[i], table[j], tolerance) | _fell(table[j], table[i], tolerance)
+            fell = differ(i, j)
             falls[i] += fell
             falls[j] += fell
     total = falls.sum(axis=0) // 2
     without = (total - falls) / ((k - 1) * (k - 2)) if k > 2 else None
-    # Of two builds in which an example differs, one order of the two is a flip.
-    most = k // 2 * (k - k // 2) if table.dtype == np.bool_ else k * (k - 1) // 2
-    return NoiseFloor(names, total / (k * (k - 1)), most / (k * (k - 1)), k, varied, without)
+    most = k * (k - 1) // 2 if graded else k // 2 * (k - k // 2)
+    return NoiseFloor(names, total / (k * (k - 1)), most / (k * (k - 1)), k, without=without)
 
 
 def excess(negative: Mask, floor: NoiseFloor) -> float:
@@ -238,13 +310,6 @@ def _share_of_examples(floor: NoiseFloor) -> float:
 
 def _reach(first: float, second: float, correlation: float) -> float:
     return math.sqrt(max(0.0, first**2 + second**2 - 2 * correlation * first * second))
-
-
-def _fell(before: NDArray[Any], after: NDArray[Any], tolerance: float | None) -> Mask:
-    if tolerance is None:
-        return np.asarray(before & ~after, dtype=np.bool_)
-    falls = before.astype(np.float64) - after.astype(np.float64)
-    return np.asarray(falls > tolerance, dtype=np.bool_)
 
 
 def _check(negative: Mask, floor: NoiseFloor) -> None:

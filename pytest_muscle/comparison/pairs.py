@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions.packed import Mask, Objects, Positions
 from pytest_muscle.predictions.prediction import SCORE_ALL
+from pytest_muscle.predictions.stop import ASK_ALL, Stop
 
 ROUNDING = 1e-12
 """What floating-point numbers add to a difference of scores, at most."""
@@ -36,6 +37,7 @@ class AnswerPairs:
         tolerance: Of graded scores: a change of at most this is no flip.
         old_draws: The metric's value for each of several draws, [n, k]; none for single answers.
         new_draws: The same for the new model, [n, k'].
+        stop: Where the new model was stopped before it was asked all that can flip, or none.
     """
 
     ids: tuple[Hashable, ...]
@@ -51,6 +53,7 @@ class AnswerPairs:
     tolerance: float = 0.0
     old_draws: NDArray[np.float64] | None = None
     new_draws: NDArray[np.float64] | None = None
+    stop: Stop | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,6 +79,17 @@ class AnswerPairs:
                 where=where,
                 hint=hint,
             )
+
+    def require_flips(self, what: str = "this measure", *, where: str | None = None) -> None:
+        """Raise if it is not known which examples flip, because the new model was stopped early.
+
+        Args:
+            what: What needs to know them all, for the error.
+            where: Name of the task, for the error.
+
+        Raises:
+            ComparisonError: It says how many examples were asked.
+        """
 
     def require_right_or_wrong(self, what: str) -> None:
         """Raise if scores are graded, where no answer is right or wrong.
@@ -223,6 +237,63 @@ class NeededPairs(AnswerPairs):
         """
         self.require_all()
         raise AssertionError
+
+
+class StoppedPairs(NeededPairs):
+    """Pairs whose new model was stopped as soon as a gate was decided.
+
+    Known are the flips among the examples that were asked, `seen_negative`, and the decision. All
+    rates of flips need the others and raise `ComparisonError`, your own measures included.
+
+    Args:
+        stop: Where it was stopped.
+        columns: The arguments of `NeededPairs`; `negative` are those that were seen.
+    """
+
+    def __init__(self, *, stop: Stop, **columns: Any) -> None:
+        super().__init__(**columns)
+        vars(self).update(stop=stop)
+
+    def require_all(
+        self, what: str = "this measure", *, where: str | None = None, hint: str = ASK_ALL
+    ) -> None:
+        """Raise: other examples have not been asked.
+
+        Raises:
+            ComparisonError: Always; the hint is that of `require_flips`.
+        """
+        __tracebackhide__ = True
+        self.require_flips(what, where=where)
+
+    def require_flips(self, what: str = "this measure", *, where: str | None = None) -> None:
+        """Raise: other examples may flip too.
+
+        Raises:
+            ComparisonError: Always.
+        """
+        __tracebackhide__ = True
+        stop: Stop = vars(self)["stop"]
+        raise ComparisonError(
+            f"{what} is not known: the gate stopped early, {stop.describe()}",
+            where=where,
+            hint=f"{ASK_ALL} to know it; assert_gate judges by what was decided",
+        )
+
+    @property
+    def negative(self) -> Mask:
+        """Refuse negative flips, of which those that were not asked are unknown.
+
+        Raises:
+            ComparisonError: Always.
+        """
+        self.require_flips("which examples flip")
+        raise AssertionError
+
+    @property
+    def seen_negative(self) -> Mask:
+        """Negative flips among the examples that the new model was asked, [n]."""
+        seen: Mask = self._negative
+        return seen
 
 
 Marks: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64] | None]

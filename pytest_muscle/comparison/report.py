@@ -18,6 +18,7 @@ from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.packed import Mask, Positions
 
 if TYPE_CHECKING:
+    from pytest_muscle.predictions.stop import Stop
     from pytest_muscle.tasks.example import Example
 
 
@@ -47,6 +48,9 @@ class FlipReport:
         name = f"task={self.task!r}, " if self.task else ""
         start = f"FlipReport({name}n={self.n}, old_accuracy={self.old_accuracy:.4f}, "
         flips = f"negative_flips={count(self.pairs.seen_negative)}"
+        if self.stop is not None:
+            stop = f"{self.stop.decision!r} after {self.stop.asked} of {self.stop.can_flip}"
+            return f"{start}negative_flips>={self.stop.flips}, stopped: {stop})"
         if self.pairs.unasked is not None:
             return f"{start}{flips}, unasked={count(self.pairs.unasked)})"
         return (
@@ -62,11 +66,20 @@ class FlipReport:
         return replace(self.given, rows=self.given.columns.take(self.order))
 
     @property
-    def unasked(self) -> tuple[Hashable, ...]:
-        """Ids of the examples that the new model was not asked, with [run] score = "needed".
+    def stop(self) -> Stop | None:
+        """Where the new model was stopped, with [gate] sequential = true, or none.
 
-        The old model has them wrong, so none is a negative flip. Measures that need the new
-        model's answers to them raise `ComparisonError`.
+        Flips and their rates raise `ComparisonError` then; the gate's decision is there.
+        """
+        return self.pairs.stop
+
+    @property
+    def unasked(self) -> tuple[Hashable, ...]:
+        """Ids of the examples that the new model was not asked.
+
+        With [run] score = "needed" the old model has them wrong, so none is a negative flip; with
+        [gate] sequential = true others are among them. Measures that need the new model's answers
+        to them raise `ComparisonError`.
         """
         return () if self.pairs.unasked is None else self._ids(self.pairs.unasked)
 
@@ -221,7 +234,15 @@ class FlipReport:
         """Return the negative flips with their answers, the first `limit` of them.
 
         They are in order; where scores are graded, those that fall deepest come first.
+
+        Raises:
+            ComparisonError: If not all of them are known.
         """
+        self.pairs.require_flips("the list of negative flips", where=self.task)
+        return list_flips(self, limit)
+
+    def list_seen_flips(self, limit: int | None = None) -> tuple[Flip, ...]:
+        """Return the negative flips among the examples that were asked, the first `limit`."""
         return list_flips(self, limit)
 
     @property

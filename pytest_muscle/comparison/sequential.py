@@ -147,6 +147,7 @@ class SequentialGate:
         self.flips = 0
         self.decision: Decision | None = None
         self.why = ""
+        self.by_chance = False
         self._decide()
 
     def __repr__(self) -> str:
@@ -232,10 +233,10 @@ class SequentialGate:
             self.decision = "passes"
             self.why = f"{seen}, and all others may" if self.asked < self.can_flip else seen
         elif self.asked >= passes_from[self.flips]:
-            self.decision = "passes"
+            self.decision, self.by_chance = "passes", True
             self.why = f"{seen}: {self._surely('at most')}"
         elif self.asked <= fails_until[self.flips]:
-            self.decision = "fails"
+            self.decision, self.by_chance = "fails", True
             self.why = f"{seen}: {self._surely('more than')}"
         else:
             self.why = f"{seen}: not decided yet"

@@ -67,6 +67,24 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def runnable_dtypes(device: str, usual: str) -> tuple[str, ...]:
+    """Return the floating-point types that a device can run, the usual one first.
+
+    Args:
+        device: Its type, as torch names it.
+        usual: The type that is run there anyway.
+    """
+    dtypes = ["float32", "bfloat16"]
+    if device == "cuda":
+        dtypes.append("float16")
+        if usual != "bfloat16":
+            import torch
+
+            if not torch.cuda.is_bf16_supported():
+                dtypes.remove("bfloat16")
+    return (usual, *(dtype for dtype in dtypes if dtype != usual))
+
+
 def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Return a context in which an adapter's float32 weights multiply in the model's type.
 

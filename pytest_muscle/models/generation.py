@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from pytest_muscle.models.looks import Look
     from pytest_muscle.models.probe import Engine
     from pytest_muscle.models.ways import Way
     from pytest_muscle.models.writing import Draft
@@ -44,6 +45,7 @@ def generate_texts(
     progress: Progress = SILENT,
     description: str = "generating",
     journal: Journal | None = None,
+    look: Look | None = None,
 ) -> list[tuple[str, ...]]:
     """Return the texts that a model writes after each prompt.
 
@@ -65,6 +67,7 @@ def generate_texts(
         progress: Where progress is shown.
         description: What the progress bar says.
         journal: Where batches are kept as they are answered; those that it has are not run again.
+        look: Ends it early.
 
     Returns:
         One tuple per prompt, in order, one text per repeat. Greedy repeats are alike.
@@ -79,7 +82,7 @@ def generate_texts(
     engine = engine or find_engine(network)
     results: list[tuple[str, ...]] = []
     with closing(journal or Journal()) as journal:
-        journal.open({"decoding": decoding.to_json(), "window": [WINDOW, WINDOW_TOKENS]})
+        journal.open({"decoding": decoding.to_json(), "window": _limits(look)})
         if journal.examples:
             progress.say(
                 f"{description}: going on after {journal.examples:,} of {total:,} examples that "
@@ -87,12 +90,21 @@ def generate_texts(
             )
         writer = _Writer(engine, tokenizer, decoding, batch_tokens, journal)
         with progress.bar(total, description, "ex", done=journal.examples) as bar:
-            for number, window in enumerate(
-                windows(map(tuple, prompts), len, most=WINDOW, largest=WINDOW_TOKENS)
-            ):
+            every = None if look is None else look.every
+            read = windows(
+                map(tuple, prompts), len, most=WINDOW, largest=WINDOW_TOKENS, every=every
+            )
+            for number, window in enumerate(read):
                 results.extend(writer.write(number, window, bar.update))
+                if look is not None and look.is_over(results):
+                    break
     writer.warn()
     return results
+
+
+def _limits(look: Look | None) -> list[int]:
+    """Return what ends a window."""
+    return [WINDOW, WINDOW_TOKENS, *([] if look is None else [look.every])]
 
 
 class _Writer:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from pytest_muscle.models.looks import Look
     from pytest_muscle.models.probe import Engine
     from pytest_muscle.tasks.decoding import Decoding
 
@@ -233,6 +234,7 @@ class LanguageModel:
         total: int | None = None,
         description: str = "scoring",
         journal: Journal | None = None,
+        look: Look | None = None,
     ) -> list[tuple[float, ...]]:
         """Return the log-likelihood in nats of each request's continuations.
 
@@ -241,6 +243,7 @@ class LanguageModel:
             total: Their number for the progress bar, where they have no length.
             description: What the progress bar says.
             journal: Where batches are kept as they are answered.
+            look: Ends it early.
 
         Raises:
             ModelError: If model or adapter cannot be loaded or a continuation has no token.
@@ -257,6 +260,7 @@ class LanguageModel:
                 progress=self.progress,
                 description=description,
                 journal=journal,
+                look=look,
             )
 
     def generate(
@@ -267,6 +271,7 @@ class LanguageModel:
         total: int | None = None,
         description: str = "generating",
         journal: Journal | None = None,
+        look: Look | None = None,
     ) -> list[tuple[str, ...]]:
         """Return the texts written after each prompt, one per repeat.
 
@@ -276,6 +281,7 @@ class LanguageModel:
             total: Their number for the progress bar, where they have no length.
             description: What the progress bar says.
             journal: Where batches are kept as they are answered.
+            look: Ends it early.
 
         Raises:
             ModelError: If model or adapter cannot be loaded or a prompt has no token.
@@ -293,4 +299,5 @@ class LanguageModel:
                 progress=self.progress,
                 description=description,
                 journal=journal,
+                look=look,
             )

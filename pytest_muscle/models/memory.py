@@ -131,7 +131,12 @@ def batches(
 
 
 def windows(
-    items: Iterable[T], size: Callable[[T], int], *, most: int, largest: int
+    items: Iterable[T],
+    size: Callable[[T], int],
+    *,
+    most: int,
+    largest: int,
+    every: int | None = None,
 ) -> Iterator[list[T]]:
     """Yield items in windows that are in memory at once.
 
@@ -140,13 +145,15 @@ def windows(
         size: An item's size.
         most: Most items of a window.
         largest: The sizes after which a window ends, summed up.
+        every: A window ends after so many items too, counted from the first of all; none for any.
     """
     window: list[T] = []
     total = 0
-    for item in items:
+    for seen, item in enumerate(items, start=1):
         window.append(item)
         total += size(item)
-        if len(window) >= most or total >= largest:
+        looked = every is not None and seen % every == 0
+        if len(window) >= most or total >= largest or looked:
             yield window
             window, total = [], 0
     if window:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from pytest_muscle.models.layouts import Layout
+    from pytest_muscle.models.looks import Look
     from pytest_muscle.models.probe import Engine
 
 WINDOW = 4096
@@ -77,6 +78,7 @@ def score_loglikelihoods(
     progress: Progress = SILENT,
     description: str = "scoring",
     journal: Journal | None = None,
+    look: Look | None = None,
 ) -> list[tuple[float, ...]]:
     """Return the summed log-likelihood of each continuation given its prompt.
 
@@ -96,6 +98,7 @@ def score_loglikelihoods(
         description: What the progress bar says.
         journal: Where batches are kept as they are answered. Those that it has are not run again,
             and the others are what they would have been: the numbers are the same to the last bit.
+        look: Ends it early.
 
     Returns:
         One tuple per request, in order, one log-likelihood in nats per continuation.
@@ -111,7 +114,7 @@ def score_loglikelihoods(
     engine = engine or find_engine(network)
     results: list[tuple[float, ...]] = []
     with closing(journal or Journal()) as journal:
-        journal.open({"layout": engine.layout.name, "window": [WINDOW, WINDOW_CHARACTERS]})
+        journal.open({"layout": engine.layout.name, "window": _limits(look)})
         if journal.examples:
             progress.say(
                 f"{description}: going on after {journal.examples:,} of {total:,} examples that "
@@ -119,11 +122,20 @@ def score_loglikelihoods(
             )
         scorer = _Scorer(engine, tokenizer, batch_tokens, journal)
         with progress.bar(total, description, "ex", done=journal.examples) as bar:
-            for number, window in enumerate(
-                windows(requests, _characters, most=WINDOW, largest=WINDOW_CHARACTERS)
-            ):
+            every = None if look is None else look.every
+            read = windows(
+                requests, _characters, most=WINDOW, largest=WINDOW_CHARACTERS, every=every
+            )
+            for number, window in enumerate(read):
                 results.extend(scorer.score(number, window, bar.update))
+                if look is not None and look.is_over(results):
+                    break
     return results
+
+
+def _limits(look: Look | None) -> list[int]:
+    """Return what ends a window."""
+    return [WINDOW, WINDOW_CHARACTERS, *([] if look is None else [look.every])]
 
 
 def _characters(request: LoglikelihoodRequest) -> int:

@@ -18,6 +18,7 @@ from pytest_muscle.digests import line_check
 from pytest_muscle.errors import PredictionsError
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.prediction import Prediction
+from pytest_muscle.predictions.stop import Stop
 
 MANIFEST_FORMAT = 3
 """Of 1, lines had no check; 2 had no texts, no draws and no graded scores."""
@@ -43,7 +44,7 @@ def write_table(
     Args:
         path: The table's file.
         rows: The predictions.
-        about: `task`, `model`, `facts`, `graded` and `tolerance`, for the manifest.
+        about: `task`, `model`, `facts`, `graded`, `tolerance` and `stop`, for the manifest.
         unasked: Ids of the examples that were not asked; each gets a line that says so.
         beside: What else a row's line says, for its readers.
 
@@ -130,7 +131,8 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
     """Read what `write_table` wrote, line by line.
 
     Returns:
-        The rows; `task`, `model`, `facts`, `graded` and `tolerance` of the manifest, and `unasked`.
+        The rows; `task`, `model`, `facts`, `graded`, `tolerance` and `stop` of the manifest, and
+        `unasked`.
 
     Raises:
         PredictionsError: If a file is missing, a line is not a prediction, or the table is not
@@ -162,7 +164,14 @@ def read_table(path: Path) -> tuple[Columns, dict[str, Any]]:
         "graded": manifest.get("graded", False),
         "tolerance": manifest.get("tolerance", 0.0),
         "unasked": tuple(unasked),
+        "stop": _read_stop(manifest, path),
     }
+
+
+def _read_stop(manifest: Mapping[str, Any], path: Path) -> Stop | None:
+    if manifest.get("stop") is None:
+        return None
+    return Stop.from_json(manifest["stop"], where=str(manifest_path(path)))
 
 
 def manifest_path(path: Path) -> Path:

@@ -25,12 +25,20 @@ class PredictionKey(CacheKey):
 
 
 def prediction_key(
-    question: Question, side: str, model: Mapping[str, Any], *, device: str, dtype: str
+    question: Question,
+    side: str,
+    model: Mapping[str, Any],
+    *,
+    device: str,
+    dtype: str,
+    stopping: Mapping[str, Any] | None = None,
+    variation: Mapping[str, Any] | None = None,
 ) -> PredictionKey | None:
     """Return the key of a model's predictions, or none where it cannot be known.
 
     That is so where the metric is a function of the user's whose source is out of sight. How
-    many examples are scored at a time makes no difference and is no part of the key.
+    many examples are scored at a time makes no difference that counts and is no part of the key,
+    unless it is what builds differ in.
 
     Args:
         question: The task, whose digest stands for data, prompt, metric and limit, and which of
@@ -39,6 +47,9 @@ def prediction_key(
         model: Facts of the task model.
         device: Type of the device, as torch names it.
         dtype: Floating-point type, as torch names it.
+        stopping: What decides where the model is stopped; none where it is asked everything.
+        variation: What else is other in one of several builds that the noise floor is measured
+            between; none of the usual one.
 
     Raises:
         DataError: If the data have to be read and a row is not usable.
@@ -64,5 +75,7 @@ def prediction_key(
             "device": device,
             "dtype": dtype,
             "libraries": library_versions(*LIBRARIES),
+            **({} if stopping is None else {"stopping": stopping}),
+            **({"variation": dict(variation)} if variation else {}),
         },
     )

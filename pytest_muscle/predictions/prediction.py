@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import PredictionsError
+from pytest_muscle.predictions.stop import ASK_ALL, Stop
 
 if TYPE_CHECKING:
     from pytest_muscle.predictions.columns import Columns
@@ -68,6 +69,8 @@ class Predictions:
             draws that is right): flips then are changes of the score.
         tolerance: Of graded scores: a change of at most this is no flip.
         slices: Columns of the data that group the examples in reports.
+        stop: Where the model was stopped because a gate was decided ([gate] sequential = true), or
+            none; ids that can flip are among `unasked` then.
 
     Raises:
         PredictionsError: If there is no example, an id stands twice, or the tolerance is negative
@@ -83,6 +86,7 @@ class Predictions:
     graded: bool = False
     tolerance: float = 0.0
     slices: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    stop: Stop | None = None
 
     def __post_init__(self) -> None:
         from pytest_muscle.predictions.columns import Columns, check_ids
@@ -127,7 +131,7 @@ class Predictions:
                 f"accuracy is not known: {len(self.unasked)} of {len(self) + len(self.unasked)} "
                 "examples were not asked",
                 where=self.task,
-                hint=SCORE_ALL,
+                hint=SCORE_ALL if self.stop is None else ASK_ALL,
             )
         columns = self.columns
         return (
@@ -153,6 +157,7 @@ class Predictions:
             "graded": self.graded,
             "tolerance": self.tolerance,
             "facts": self.facts,
+            **({} if self.stop is None else {"stop": self.stop.to_json()}),
         }
 
     def only(self, kept: Mask) -> Predictions:

@@ -24,7 +24,8 @@ class Counts:
     """How many examples are right or wrong with the old model and with a newer one.
 
     Attributes:
-        negative: Right before and wrong now; of graded scores, those that fall.
+        negative: Right before and wrong now; of graded scores, those that fall. Where a gate was
+            decided early, those seen by then.
         positive: Wrong before and right now; of graded scores, those that rise. None where the
             newer model was not asked all examples, as the next two.
         both_right: Right with both; none of graded scores.

@@ -42,7 +42,13 @@ def render_failure(
         "\n".join([f"{task}{sentences}.", *_outlook(checks)]),
         _table(report, checks, before),
     ]
-    if report.pairs.unasked is not None:
+    if report.stop is not None:
+        stop = report.stop
+        parts.append(
+            f"The new model was asked {stop.asked:,} of the {stop.can_flip:,} examples that can "
+            f"flip, in a random order, of {stop.population:,} in all ([gate] sequential = true)."
+        )
+    elif report.pairs.unasked is not None:
         parts.append(
             f"{len(report.unasked)} of {report.n} examples, which the old model has wrong, were "
             'not asked ([run] score = "needed").'
@@ -51,6 +57,9 @@ def render_failure(
 
 
 def _sentence(check: Check) -> str:
+    if check.stop is not None:
+        limit = _number(check, check.limit, 2)
+        return f"{check.measure} is more than the allowed {limit}; {check.stop.why}"
     decimals = decimals_apart(check.judged, check.limit)
     value, limit = _value(check, decimals), _number(check, check.limit, decimals)
     if check.at_least:
@@ -128,7 +137,8 @@ def _number(check: Check, value: float, decimals: int) -> str:
 
 def _value(check: Check, decimals: int) -> str:
     note = "" if check.note is None else f" ({check.note})"
-    return _number(check, check.value, decimals) + note
+    least = "" if check.stop is None else "≥ "
+    return least + _number(check, check.value, decimals) + note
 
 
 def _confidence(check: Check) -> str:

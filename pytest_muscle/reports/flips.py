@@ -27,16 +27,20 @@ def render_flips(report: FlipReport, newer: str, flips_shown: int | None) -> str
     """
     total = int(report.pairs.seen_negative.sum())
     graded = report.pairs.graded
+    seen = "" if report.stop is None else " seen"
+    if not total and seen:
+        return f"No negative flip, old → {newer}, was seen."
     if not total:
         if graded:
             return f"No score falls from the old model to the {newer} one."
         return f"No example is right with the old model and wrong with the {newer} one."
-    flips = report.list_negative_flips(flips_shown)
+    flips = report.list_seen_flips(flips_shown)
     if not flips:
-        return f"{total} negative flips, old → {newer} (-vv shows all)"
+        return f"{total} negative flips{seen}, old → {newer} (-vv shows all)"
     which = "deepest" if graded else "first"
     shown = "" if len(flips) == total else f", the {which} {len(flips)} of {total}"
-    text = f"negative flips, old → {newer}{shown}:\n{_list(flips, newer, full=flips_shown is None)}"
+    listed = _list(flips, newer, full=flips_shown is None)
+    text = f"negative flips{seen}, old → {newer}{shown}:\n{listed}"
     left = total - len(flips)
     return f"{text}\n… and {left} more (-vv shows all)" if left else text
 

@@ -47,10 +47,13 @@ def render_metrics(run: RunReport) -> str:
 def _samples(task: TaskReport) -> Iterator[tuple[str, Mapping[str, str], float | None]]:
     yield "muscle_tests", {}, task.tests
     yield "muscle_failed_tests", {}, len(task.failed)
-    if task.summary is not None:
-        yield from _figures(task.summary)
-    for side, counts in ({} if task.details is None else task.details.counts).items():
-        yield "muscle_negative_flips", {"to": side}, counts.negative
+    if task.summary is None or task.details is None:
+        return
+    yield from _figures(task.summary)
+    rates = {"new": task.summary.nfr, "compat": task.summary.compat_nfr}
+    for side, counts in task.details.counts.items():
+        if rates[side] is not None:  # else the model was stopped before all of them were seen
+            yield "muscle_negative_flips", {"to": side}, counts.negative
 
 
 def _figures(summary: TaskSummary) -> Iterator[tuple[str, Mapping[str, str], float | None]]:

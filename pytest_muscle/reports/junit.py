@@ -27,13 +27,15 @@ def describe_properties(
         "nfr": summary.nfr,
         "nfr_low": low,
         "nfr_high": high,
-        "negative_flips": negative_flips.get("new"),
+        "negative_flips": negative_flips.get("new") if summary.nfr is not None else None,
         "accuracy_old": summary.old_accuracy,
         "accuracy_new": summary.new_accuracy,
         "compat_nfr": summary.compat_nfr,
         "compat_nfr_low": compat_low,
         "compat_nfr_high": compat_high,
-        "compat_negative_flips": negative_flips.get("compat"),
+        "compat_negative_flips": (
+            negative_flips.get("compat") if summary.compat_nfr is not None else None
+        ),
         "accuracy_compat": summary.compat_accuracy,
     }
     return [(f"{PREFIX}{name}", value) for name, value in figures.items() if value is not None]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_muscle.reports.data import MOST_FLIPS
 from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import describe_worst
-from pytest_muscle.reports.terminal import describe_graded
+from pytest_muscle.reports.terminal import describe_row, has_compat
 from pytest_muscle.reports.texts import excerpt, shorten
 from pytest_muscle.wording import counted
 
@@ -77,7 +77,7 @@ def _table(tasks: Sequence[TaskReport]) -> list[str]:
     compared = [task.summary for task in tasks if task.summary is not None]
     if not tasks:
         return []
-    with_compat = any(summary.compat_nfr is not None for summary in compared)
+    with_compat = any(map(has_compat, compared))
     headers = ["task", "n", "accuracy old → new"]
     headers += ["compat"] if with_compat else []
     headers += ["NFR old → new"]
@@ -107,12 +107,12 @@ def _figures(summary: TaskSummary | None, with_compat: bool) -> list[str]:
     if summary is None:
         return []
     change = NONE if summary.nfr_change is None else percent(summary.nfr_change, 0)
-    compat_rate = _rate(summary.compat_nfr, summary.compat_nfr_interval)
+    compat_rate = _rate(summary.compat_nfr, summary.compat_nfr_interval, summary.compat_least_nfr)
     return [
         f"{summary.n:,}",
         f"{_percent(summary.old_accuracy, 1)} → {_percent(summary.new_accuracy, 1)}",
         *([_percent(summary.compat_accuracy, 1)] if with_compat else []),
-        _rate(summary.nfr, summary.nfr_interval),
+        _rate(summary.nfr, summary.nfr_interval, summary.least_nfr),
         *([compat_rate, change] if with_compat else []),
         _percent(summary.pfr, 2),
         _percent(summary.inconsistency, 2),
@@ -137,8 +137,8 @@ def _findings(tasks: Sequence[TaskReport]) -> list[str]:
             lines.append(f"- … and {counted(left, 'more failed test')} of {name}")
         if task.summary is not None:
             found = [*describe_worst(task.summary.slices), *task.summary.found]
-            graded = [line.removeprefix(f"{task.name}: ") for line in describe_graded(task.summary)]
-            said = [shorten(line, MESSAGE_WIDTH) for line in (*graded, *found)]
+            more = [line.removeprefix(f"{task.name}: ") for line in describe_row(task.summary)]
+            said = [shorten(line, MESSAGE_WIDTH) for line in (*more, *found)]
             lines += [f"- {name}: {code(line)}" for line in said]
     return ["\n".join(lines)] if lines else []
 
@@ -178,7 +178,9 @@ def _percent(rate: float | None, decimals: int) -> str:
     return NONE if rate is None else percent(rate, decimals, "")
 
 
-def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
+def _rate(rate: float | None, interval: tuple[float, float] | None, least: float | None) -> str:
+    if least is not None:
+        return f"≥ {percent(least, 2, '')}"
     if rate is None or interval is None:
         return NONE
     low, high = interval

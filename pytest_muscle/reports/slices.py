@@ -43,12 +43,16 @@ class SliceSummary(NamedTuple):
 def summarise_slices(report: FlipReport, adjustment: str = "holm") -> tuple[SliceSummary, ...]:
     """Return a comparison's slices by the columns that its tables name, worst first.
 
+    There are none where the new model was stopped before all flips were known.
+
     Args:
         report: The comparison.
         adjustment: How their p-values are adjusted, a name in `ADJUSTMENTS`.
     """
     from pytest_muscle.comparison.slices import adjust_slices, report_slices
 
+    if report.stop is not None:
+        return ()
     slices = report_slices(report)
     if any(group.p_value <= SURE for group in slices):  # else adjusting changes no finding
         slices = adjust_slices(slices, adjustment)

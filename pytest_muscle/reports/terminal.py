@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from pytest_muscle.reports.noise import NoiseSummary, describe_noise
 from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import SliceSummary
 from pytest_muscle.reports.texts import shorten
@@ -19,6 +20,7 @@ NARROWEST_TASK = 8
 NONE = "–"
 LEGEND = "NFR, PFR, inconsistent: % of all examples; under NFR its exact 95 % interval"
 LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
+LEGEND_STOPPED = "≥: seen when the gate was decided, [gate] sequential = true; –: not known"
 LEGEND_NEEDED = '–: not known with [run] score = "needed"'
 
 
@@ -41,6 +43,11 @@ class TaskSummary:
         compat_nfr_interval: Its exact two-sided 95 % interval.
         pfr: Positive flip rate, old to new.
         inconsistency: Inconsistency rate, old to new.
+        least_nfr: Negative flips seen, old to new, as a share of all examples, where a gate was
+            decided before all were known.
+        compat_least_nfr: The same, old to compat.
+        stopped: How it was decided, old to new, in words.
+        compat_stopped: The same, old to compat.
         verdict: "passed", "FAILED" or empty.
         tolerance: Of graded scores: the largest change that is no flip; none of right and wrong
             answers. Accuracies are mean scores then.
@@ -49,6 +56,7 @@ class TaskSummary:
         slices: Groups of examples by the columns that `slices` names, old to new.
         compat_slices: The same, old to compat.
         found: Lines about slices that were searched for and found.
+        noise: The noise floor of the examples that were compared.
     """
 
     task: str
@@ -62,6 +70,10 @@ class TaskSummary:
     compat_nfr_interval: tuple[float, float] | None = None
     pfr: float | None = None
     inconsistency: float | None = None
+    least_nfr: float | None = None
+    compat_least_nfr: float | None = None
+    stopped: str | None = None
+    compat_stopped: str | None = None
     verdict: str = ""
     tolerance: float | None = None
     mean_gain: float | None = None
@@ -69,6 +81,7 @@ class TaskSummary:
     slices: tuple[SliceSummary, ...] = ()
     compat_slices: tuple[SliceSummary, ...] = ()
     found: tuple[str, ...] = ()
+    noise: NoiseSummary | None = None
 
     @property
     def nfr_change(self) -> float | None:
@@ -96,6 +109,8 @@ class TaskSummary:
         }
         for name in ("slices", "compat_slices"):
             fields[name] = tuple(SliceSummary(*group) for group in fields.get(name, ()))
+        if fields.get("noise") is not None:
+            fields["noise"] = NoiseSummary(*fields["noise"])
         return cls(**fields)
 
     def merge(self, other: TaskSummary) -> TaskSummary:
@@ -136,7 +151,12 @@ def summarise(
         verdict=verdict,
         tolerance=either.pairs.tolerance if graded else None,
     )
-    if report is not None:
+    if report is not None and report.stop is not None:
+        stop = report.stop
+        summary = dataclasses.replace(
+            summary, least_nfr=stop.flips / stop.population, stopped=stop.describe()
+        )
+    elif report is not None:
         summary = dataclasses.replace(
             summary,
             nfr=report.negative_flip_rate,
@@ -151,7 +171,12 @@ def summarise(
                 mean_gain=report.mean_gain if graded else None,
                 mean_regress=report.mean_regress if graded else None,
             )
-    if compat_report is not None:
+    if compat_report is not None and compat_report.stop is not None:
+        stop = compat_report.stop
+        summary = dataclasses.replace(
+            summary, compat_least_nfr=stop.flips / stop.population, compat_stopped=stop.describe()
+        )
+    elif compat_report is not None:
         summary = dataclasses.replace(
             summary,
             compat_nfr=compat_report.negative_flip_rate,
@@ -175,17 +200,27 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     if too_wide > 0:
         longest = max(NARROWEST_TASK, max(map(len, names)) - too_wide)
         table = _render(rows, [shorten(name, longest) for name in names])
-    legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
+    legend = [LEGEND_COMPAT if any(map(has_compat, rows)) else LEGEND]
     if any(map(_is_partial, rows)):
         legend.append(LEGEND_NEEDED)
-    legend += [line for row in rows for line in describe_graded(row)]
+    if any(row.stopped or row.compat_stopped for row in rows):
+        legend.append(LEGEND_STOPPED)
+    legend += [line for row in rows for line in describe_row(row)]
     return "\n".join([table, *legend])
+
+
+def describe_row(row: TaskSummary) -> list[str]:
+    """Return what the table has no room for: early decisions, graded scores, the noise floor."""
+    lines = [*_describe_stops(row), *_describe_graded(row)]
+    if row.noise is not None:
+        lines.append(describe_noise(row.task, row.noise, nfr=row.nfr, compat_nfr=row.compat_nfr))
+    return lines
 
 
 def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
     from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
-    with_compat = any(map(_has_compat, rows))
+    with_compat = any(map(has_compat, rows))
     cells = [_cells(row, name, with_compat) for row, name in zip(rows, names, strict=True)]
     # Headers go in as rows, because tabulate makes a column two wider than its header.
     table: list[Sequence[str]] = [*_lines(cells[0]), SEPARATING_LINE]
@@ -196,7 +231,7 @@ def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
     return tabulate(table, tablefmt=layout, disable_numparse=True)
 
 
-def describe_graded(row: TaskSummary) -> list[str]:
+def _describe_graded(row: TaskSummary) -> list[str]:
     """Return what else there is to say of graded scores."""
     if row.tolerance is None:
         return []
@@ -206,6 +241,12 @@ def describe_graded(row: TaskSummary) -> list[str]:
         return [said]
     changes = f"mean regress {score(row.mean_regress)}, mean gain {score(row.mean_gain)}"
     return [said, f"{row.task}: {changes}"]
+
+
+def _describe_stops(row: TaskSummary) -> list[str]:
+    """Return where the new and the compat model were stopped."""
+    stops = (("new", row.stopped), ("compat", row.compat_stopped))
+    return [f"{row.task}: {side} {stop}" for side, stop in stops if stop is not None]
 
 
 def _lines(cells: Iterable[str]) -> list[tuple[str, ...]]:
@@ -219,13 +260,15 @@ def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
     cells = {"task": name, "n": str(row.n)}
     if not with_compat:
         cells["accuracy\nold→new"] = accuracy
-        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval)
+        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval, row.least_nfr)
         cells["PFR"] = pfr
         cells["inconsistent"] = inconsistency
     else:
         cells["accuracy\nold→new\ncompat"] = f"{accuracy}\n{_percent(row.compat_accuracy, 1)}"
-        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval)
-        cells["NFR\nold→compat"] = _rate(row.compat_nfr, row.compat_nfr_interval)
+        cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval, row.least_nfr)
+        cells["NFR\nold→compat"] = _rate(
+            row.compat_nfr, row.compat_nfr_interval, row.compat_least_nfr
+        )
         cells["change"] = NONE if row.nfr_change is None else percent(row.nfr_change, 0)
         cells["PFR\nincon-\nsistent"] = f"{pfr}\n{inconsistency}"
     cells["verdict"] = row.verdict
@@ -236,8 +279,9 @@ def _percent(rate: float | None, decimals: int) -> str:
     return NONE if rate is None else percent(rate, decimals, "")
 
 
-def _has_compat(row: TaskSummary) -> bool:
-    return row.compat_nfr is not None
+def has_compat(row: TaskSummary) -> bool:
+    """Return whether the old model was compared with the compat one."""
+    return row.compat_nfr is not None or row.compat_least_nfr is not None
 
 
 def _is_partial(row: TaskSummary) -> bool:
@@ -247,7 +291,11 @@ def _is_partial(row: TaskSummary) -> bool:
     )
 
 
-def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
+def _rate(
+    rate: float | None, interval: tuple[float, float] | None, least: float | None = None
+) -> str:
+    if least is not None:
+        return f"≥{percent(least, 2, '')}"
     if rate is None or interval is None:
         return NONE
     low, high = interval

@@ -81,6 +81,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         train=not flags.no_train,
         accept_changes=flags.accept_changes,
         strict=flags.strict,
+        with_compat="compat" in raw,
     )
     settings = replace(
         settings,

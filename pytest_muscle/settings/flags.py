@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,20 @@ def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:
             )
         return path
     return _in_folder(rootdir) or _in_folder(invocation_dir)
+
+
+def named_configuration(arguments: Iterable[str], invocation_dir: Path) -> str | None:
+    """Return the muscle.toml among the paths that pytest was told to collect, or none.
+
+    Args:
+        arguments: pytest's arguments, paths with or without `::` and what follows.
+        invocation_dir: What they are relative to.
+    """
+    for argument in arguments:
+        path, _, _ = argument.partition("::")
+        if os.path.basename(path) == NAME and (invocation_dir / path).is_file():
+            return path
+    return None
 
 
 def _in_folder(folder: Path) -> Path | None:

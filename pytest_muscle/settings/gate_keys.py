@@ -8,6 +8,7 @@ from typing import Literal
 from pytest_muscle.settings.field import key
 
 Interval = Literal["exact", "wilson"]
+Built = Literal["new", "old"]
 Variation = Literal["seed", "dtype", "batch", "sampling"]
 
 
@@ -44,7 +45,10 @@ class GateSettings:
     family_wise: bool = key(
         "Hold `confidence` for all limits of all tasks at once (Bonferroni)", False
     )
-    sequential: bool = key("Stop asking as soon as max_nfr is decided", False)
+    sequential: bool = key(
+        "Stop asking as soon as max_nfr is decided, for certain or at `confidence` (else 0.95)",
+        False,
+    )
     family: int = 1
 
     @property
@@ -62,9 +66,17 @@ class NoiseSettings:
     """`[noise]`: how the noise floor is measured, between builds of one version."""
 
     repeats: int | None = key(
-        "Builds of the old version that the floor is measured between; left out: none", minimum=2
+        "How many builds of one version the noise floor is measured between, the usual one "
+        "included; left out: 3, or one for each dtype that the device can run",
+        minimum=2,
+        maximum=100,
+    )
+    version: Built | None = key(
+        "Which version they are of: new or old; left out: new, or old where no new one is "
+        "configured"
     )
     vary: Variation | None = key(
-        "What they differ in: seed (of the task adapter), dtype, batch or sampling; left out: seed "
-        "where adapters are trained, sampling where answers are drawn, else dtype"
+        "What they differ in: seed (of the task adapter), dtype, batch (its size) or sampling (the "
+        "seed of drawn answers); left out: seed where the task's adapter is trained, sampling "
+        "where answers are drawn, else dtype"
     )

@@ -58,7 +58,10 @@ class MessageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """`[tasks.NAME]`: what is asked."""
+    """`[tasks.NAME]`: what is asked.
+
+    `draws` is no key: builds that differ in drawn answers add it to `seed`, of the draws alone.
+    """
 
     kind: Kind = _key("multiple_choice, classification or generation")
     eval: str = _key(
@@ -167,6 +170,7 @@ class TaskSettings:
         "Commit, branch or tag of it on the hub", filled=True
     )
     gate: GateSettings = field(default_factory=GateSettings, metadata={"help": "Limits"})
+    draws: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +274,7 @@ class Settings:
         train: Whether missing adapters may be trained.
         accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
         strict: Whether what is else a warning is refused.
+        with_compat: Whether the file has a table `[compat]`.
     """
 
     path: Path
@@ -296,6 +301,11 @@ class Settings:
     train: bool = True
     accept_changes: bool = False
     strict: bool = False
+    with_compat: bool = False
+
+    def has_compat(self, task: str) -> bool:
+        """Return whether a compat adapter is spoken of for a task: `[compat]` or its own key."""
+        return self.with_compat or self.tasks[task].compat_adapter is not None
 
     @property
     def root(self) -> Path:

@@ -164,7 +164,7 @@ def _refuse(
 
 
 def _require(given: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    helps = {field.name: field.metadata["help"] for field in fields(TaskSettings)}
+    helps = {field.name: field.metadata.get("help") for field in fields(TaskSettings)}
     for key in keys:
         if key not in given:
             raise ConfigurationError("missing", where=f"{where}.{key}", hint=helps[key])

@@ -87,7 +87,7 @@ class Task:
             top_k=keys.top_k,
             top_p=keys.top_p,
             repeats=keys.repeats,
-            seed=keys.seed,
+            seed=(keys.seed + keys.draws) % 2**32,
         )
 
     @property

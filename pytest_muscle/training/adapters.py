@@ -93,6 +93,7 @@ def task_adapter(
     *,
     side: str,
     beside: BaseModel | None = None,
+    note: str = "",
 ) -> Adapter:
     """Return the task adapter of one side, trained by cross-entropy if it is not stored.
 
@@ -103,6 +104,7 @@ def task_adapter(
         recipe: Hyper-parameters.
         side: `old` or `new`.
         beside: Another base model, which leaves memory before training starts.
+        note: What else the progress bar says.
 
     Raises:
         TrainingError: If it cannot or must not be trained.
@@ -117,7 +119,7 @@ def task_adapter(
         base.release()
         if beside is not None:
             beside.release()
-        fit = _fit(shop, key, [base], task, recipe, f"{task.name}: {side} task adapter")
+        fit = _fit(shop, key, [base], task, recipe, f"{task.name}: {side} task adapter{note}")
         engine = base.engine
         _seed(recipe.seed)
         config = LoraConfig(

@@ -33,6 +33,11 @@ def given_task_adapter(settings: Settings, version: str, task: Task) -> Adapter 
     return _given(settings, *_named(settings, version, task))
 
 
+def is_given(settings: Settings, version: str, task: Task) -> bool:
+    """Return whether an adapter is given for a version and a task."""
+    return _named(settings, version, task)[0] is not None
+
+
 def given_adapter_here(settings: Settings, version: str, task: Task) -> Path | None:
     """Return that adapter's directory if it is a local one and there, else none."""
     name, _, _ = _named(settings, version, task)

@@ -1,11 +1,13 @@
 """The noise floor against every pair of builds, and how often its bounds hold."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from pytest_muscle.comparison import compare
 from pytest_muscle.comparison.intervals import clopper_pearson_upper
 from pytest_muscle.comparison.noise import (
     excess,
@@ -14,6 +16,7 @@ from pytest_muscle.comparison.noise import (
     noise_floor,
 )
 from pytest_muscle.errors import ComparisonError
+from pytest_muscle.predictions import Predictions
 
 
 @pytest.mark.parametrize("k", [2, 3, 6])
@@ -156,7 +159,66 @@ def test_a_floor_of_more_examples_is_aligned_by_id():
         excess(np.array([True, False]), floor)
 
 
+def tables_of(*builds: str) -> list[Predictions]:
+    """Tables of builds that have each of five examples right (1) or wrong (0)."""
+    return [
+        Predictions.from_lists("abcde", list(map(int, build)), [1] * 5, task="t")
+        for build in builds
+    ]
+
+
+def test_tables_are_aligned_by_id_and_give_the_floor_of_their_answers():
+    first, second, third = tables_of("11100", "11010", "01110")
+    order = np.array([3, 1, 4, 0, 2])
+    shuffled = replace(second, rows=second.columns.take(order))
+
+    floor = noise_floor([first, shuffled, third], varied="seed", version="new")
+
+    assert (floor.ids, floor.k) == (tuple("abcde"), 3)
+    assert (floor.varied, floor.version) == ("seed", "new")
+    # Of six ordered pairs, a, c and d fall in two: one build differs from the two others.
+    assert (6 * floor.shares).tolist() == [2, 0, 2, 2, 0]
+    bools = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0, 1, 1, 1, 0]], dtype=bool)
+    plain = noise_floor(bools, "abcde")
+    assert floor.without.tolist() == plain.without.tolist()
+    assert floor.largest_share == plain.largest_share
+    assert noise_floor([first, shuffled], "ba").shares.tolist() == [0, 0]
+
+
+def test_tables_of_scores_bring_their_tolerance():
+    scores = [[0.9, 0.5, 0.1], [0.7, 0.5, 0.4]]
+    tables = [Predictions.from_scores("abc", row, tolerance=0.2) for row in scores]
+
+    # 0.9 - 0.7 is more than 0.2 by what floating point adds alone, and no fall.
+    assert noise_floor(tables).shares.tolist() == [0, 0, 0.5]
+    assert noise_floor(np.array(scores), tolerance=0.2).shares.tolist() == [0, 0, 0.5]
+    assert noise_floor(tables, tolerance=0.1).shares.tolist() == [0.5, 0, 0.5]
+
+
+def test_a_floor_counts_the_flips_that_a_comparison_counts():
+    rng = np.random.default_rng(3)
+    tables = [
+        Predictions.from_lists(range(50), rng.integers(0, 2, 50).tolist(), [1] * 50)
+        for _ in range(4)
+    ]
+    rates = [compare(a, b).negative_flip_rate for a, b in permutations(tables, 2)]
+    assert noise_floor(tables).rate == pytest.approx(sum(rates) / len(rates))
+
+
+def test_tables_that_do_not_belong_together_are_refused():
+    one, other = tables_of("11100", "11010")
+    with pytest.raises(ComparisonError, match="needs two builds or more"):
+        noise_floor([one])
+    fewer = other.only(np.array([True] * 4 + [False]))
+    with pytest.raises(ComparisonError, match="do not hold the same examples"):
+        noise_floor([one, fewer])
+    with pytest.raises(ComparisonError, match="graded"):
+        noise_floor([one, Predictions.from_scores("abcde", [0.5] * 5)])
+
+
 def test_what_makes_no_floor_is_refused():
+    with pytest.raises(ComparisonError, match=r"not one of shape \(3,\)"):
+        noise_floor(np.ones(3, dtype=bool))
     with pytest.raises(ComparisonError, match="needs two builds or more"):
         noise_floor(np.ones((1, 5), dtype=bool))
     with pytest.raises(ComparisonError, match="2 different ids for 3 examples"):

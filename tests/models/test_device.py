@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pytest_muscle.errors import ConfigurationError
-from pytest_muscle.models.device import choose_device, choose_dtype
+from pytest_muscle.models.device import choose_device, choose_dtype, runnable_dtypes
 
 
 @pytest.fixture
@@ -86,3 +86,19 @@ def test_the_wanted_type(name):
 
 def test_mps_takes_float32():
     assert choose_dtype("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("device", "usual", "able", "dtypes"),
+    [
+        ("cpu", "float32", False, ("float32", "bfloat16")),
+        ("cpu", "bfloat16", False, ("bfloat16", "float32")),
+        ("mps", "float16", False, ("float16", "float32", "bfloat16")),
+        ("cuda", "bfloat16", True, ("bfloat16", "float32", "float16")),
+        ("cuda", "float16", True, ("float16", "float32", "bfloat16")),
+        ("cuda", "float16", False, ("float16", "float32")),
+    ],
+)
+def test_the_types_that_a_device_runs(monkeypatch, device, usual, able, dtypes):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
+    assert runnable_dtypes(device, usual) == dtypes

@@ -55,6 +55,17 @@ def test_what_determines_the_answers_counts(key_of, changed):
     assert key_of(**changed).fingerprint != key_of().fingerprint
 
 
+def test_a_build_that_varies_what_no_other_part_says_has_a_key_of_its_own(colour_task):
+    question = Question(colour_task())
+    keys = [
+        prediction_key(question, "new", MODEL, device="cpu", dtype="float32", variation=variation)
+        for variation in (None, {}, {"batch_tokens": 1}, {"batch_tokens": 2})
+    ]
+    assert len({key.fingerprint for key in keys}) == 3
+    assert keys[0].fingerprint == keys[1].fingerprint
+    assert "variation" not in keys[0].made_of
+
+
 @pytest.mark.parametrize("changed", [{"examples": 19}, {"slices": ("place",)}, {"side": "old"}])
 def test_what_does_not_determine_the_answers_does_not_count(key_of, changed):
     assert key_of(**changed).fingerprint == key_of().fingerprint

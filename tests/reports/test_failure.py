@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from pytest_muscle.checks import Check
+from pytest_muscle.checks import Check, check_flips
 from pytest_muscle.comparison import compare
 from pytest_muscle.comparison.planning import plan_gate
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.stop import Stop
 from pytest_muscle.reports.failure import render_failure
 from pytest_muscle.reports.texts import excerpt, shorten
 from pytest_muscle.tasks.example import Example
@@ -189,3 +190,36 @@ def test_of_many_hopeless_limits_three_are_explained():
     lines = render_failure(compare(*tables()), [kept, *[hopeless] * 5]).splitlines()
     assert sum("can never show" in line for line in lines) == 3
     assert lines[4] == "… and 2 more limits that cannot be kept with so few examples"
+
+
+def test_a_gate_that_was_decided_early_says_how_and_what_was_seen():
+    old, new = tables(5)
+    stop = Stop(
+        decision="fails",
+        why="2 of 2 examples asked flip, and of all 5 at most 1 may",
+        asked=2,
+        flips=2,
+        can_flip=5,
+        population=5,
+        limit=0.2,
+        confidence=None,
+        interval="exact",
+        surety=None,
+    )
+    new = dataclasses.replace(
+        new, rows=new.columns[1:3], unasked=("e0", "e3", "e4"), stop=stop, examples=old.examples
+    )
+    report = compare(old, new)
+    text = render_failure(report, [check_flips(report, 0.2, None)])
+    assert text.startswith(
+        "task 'support': negative flip rate is more than the allowed 20.00 %; 2 of 2 examples "
+        "asked flip, and of all 5 at most 1 may.\n\n"
+    )
+    assert "≥ 40.00 % (2 of 2 asked)" in text
+    assert "≤ 20.00 %  exceeded" in text
+    assert "accuracy old → new  100.00 % → –" in text
+    assert (
+        "The new model was asked 2 of the 5 examples that can flip, in a random order, of 5 in all "
+        "([gate] sequential = true).\n\nnegative flips seen, old → new:\n"
+    ) in text
+    assert [line.split()[0] for line in text.splitlines()[-2:]] == ["e1", "e2"]

@@ -147,3 +147,31 @@ def test_odd_task_names_stay_on_their_line():
 
 def test_no_row_is_no_table():
     assert render_summary([], 80) == ""
+
+
+def test_where_a_gate_was_decided_early_the_least_is_shown():
+    stop = "decided after 180 of 1,240 that can flip (of 2,691): passes at 95 % confidence"
+    stopped = row(
+        **WITHOUT_COMPAT,
+        new_accuracy=None,
+        nfr=None,
+        nfr_interval=None,
+        pfr=None,
+        inconsistency=None,
+        least_nfr=0.0011,
+        stopped=stop,
+    )
+    assert TaskSummary.from_json(json.loads(json.dumps(stopped.to_json()))) == stopped
+    text = render_summary([stopped], 100)
+    assert [line.split() for line in text.splitlines()][3] == [
+        *("support", "2691", "77.8→–", "≥0.11", "–", "–", "passed")
+    ]
+    assert text.endswith(
+        "≥: seen when the gate was decided, [gate] sequential = true; –: not known\n"
+        f"support: new {stop}"
+    )
+    compat = dataclasses.replace(stopped, compat_least_nfr=0.0, compat_stopped=stop)
+    text = render_summary([compat], 100)
+    assert "≥0.11" in text
+    assert "≥0.00" in text
+    assert text.endswith(f"support: compat {stop}")
