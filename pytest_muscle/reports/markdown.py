@@ -146,7 +146,7 @@ def _findings(tasks: Sequence[TaskReport]) -> list[str]:
 def _examples(task: TaskReport) -> str:
     """Return a task's first negative flips, folded."""
     flips = task.negative_flips
-    if not flips or task.details is None:
+    if not flips or task.details is None or task.summary is None:
         return ""
     counts = task.details.counts
     side = "new" if "new" in counts else "compat"
@@ -156,7 +156,9 @@ def _examples(task: TaskReport) -> str:
     rows = [_cells(flip, known, sides) for flip in shown]
     table = "\n".join(map(_row, [["id", *known, *sides], ["---"] * len(rows[0]), *rows]))
     first = f"the first {len(shown)} of " if len(shown) < total else ""
-    said = f"{first}{counted(total, 'negative flip')}, old → {side}"
+    least = task.summary.least_nfr if side == "new" else task.summary.compat_least_nfr
+    seen = "" if least is None else ", seen until the gate was decided"
+    said = f"{first}{counted(total, 'negative flip')}, old → {side}{seen}"
     name = code(shorten(task.name, NAME_WIDTH))
     return f"**{name}**\n\n<details><summary>{said}</summary>\n\n{table}\n\n</details>"
 
