@@ -17,6 +17,7 @@ from pytest_muscle.settings.keys import (
     CompatSettings,
     ModelSettings,
     RecipeSettings,
+    ReportSettings,
     RunSettings,
     Settings,
     TaskSettings,
@@ -30,7 +31,7 @@ from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
 
-TABLES = ("old", "new", "tasks", "gate", "noise", "adapter", "compat", "run")
+TABLES = ("old", "new", "tasks", "gate", "noise", "adapter", "compat", "run", "report")
 
 
 def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -> Settings:  # noqa: B008
@@ -51,10 +52,14 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     run = dict(_table(raw, "run", file))
     if flags.device is not None:
         run["device"] = flags.device
-    if flags.cache is not None:
-        if not flags.cache:
-            raise ConfigurationError("is empty", where="--muscle-cache", hint="name a directory")
-        run["cache"] = str(local_path(flags.cache, invocation_dir))
+    report = dict(_table(raw, "report", file))
+    for table, key, flag, path_given in (
+        (run, "cache", "cache", flags.cache),
+        (report, "dir", "report", flags.report),
+        (report, "history", "history", flags.history),
+    ):
+        if path_given is not None:
+            table[key] = _given_path(path_given, f"--muscle-{flag}", invocation_dir)
     gate = _table(raw, "gate", file)
     adapter = _table(raw, "adapter", file)
     settings = Settings(
@@ -66,6 +71,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
         compat=_compat(adapter, _table(raw, "compat", file), file),
         run=read_table(RunSettings, run, file=file, key="run"),
+        report=read_table(ReportSettings, report, file=file, key="report"),
         tasks=with_families(
             {
                 name: _task(name, table, gate, file)
@@ -105,9 +111,16 @@ def _compat(adapter: Mapping[str, Any], compat: Mapping[str, Any], file: str) ->
     return read_table(CompatSettings, {**inherited, **compat}, file=file, key="compat")
 
 
+def _given_path(path: str, flag: str, invocation_dir: Path) -> str:
+    if not path:
+        what = "a file" if flag == "--muscle-history" else "a directory"
+        raise ConfigurationError("is empty", where=flag, hint=f"name {what}")
+    return str(local_path(path, invocation_dir))
+
+
 def _named_by(flags: Flags) -> dict[str, str]:
     """Return the flags that replace something of the file, by what they replace."""
-    keys = ("old", "new", "cache")
+    keys = ("old", "new", "cache", "report", "history")
     return {key: f"--muscle-{key}" for key in keys if getattr(flags, key) is not None}
 
 

@@ -276,6 +276,19 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """`[report]`: what is written at the end of a run; nothing where nothing is named."""
+
+    dir: str | None = _key(
+        "Directory of report.json, report.md and metrics.txt, inside the project; left out: none",
+        filled=True,
+    )
+    history: str | None = _key(
+        "JSONL file, inside the project, that gets a line per run; left out: none", filled=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything the user configured.
 
@@ -307,6 +320,9 @@ class Settings:
         default_factory=CompatSettings, metadata={"help": "How the compat adapter is trained"}
     )
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
+    report: ReportSettings = field(
+        default_factory=ReportSettings, metadata={"help": "What a run writes"}
+    )
     limit: int | None = None
     train: bool = True
     accept_changes: bool = False
@@ -337,3 +353,13 @@ class Settings:
     def baselines(self) -> Path:
         """The directory of the baselines."""
         return self.resolve(self.run.baselines)
+
+    @property
+    def report_dir(self) -> Path | None:
+        """The directory of the report files, if they are asked for."""
+        return None if self.report.dir is None else self.resolve(self.report.dir)
+
+    @property
+    def history(self) -> Path | None:
+        """The file that gets a line per run, if it is asked for."""
+        return None if self.report.history is None else self.resolve(self.report.history)
