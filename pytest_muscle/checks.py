@@ -78,8 +78,11 @@ def check_flips(
     """Hold the negative flip rate against a limit.
 
     Raises:
-        ComparisonError: If it is not known.
+        ComparisonError: If it is not known, or there is no such method.
     """
+    from pytest_muscle.comparison.intervals import find_bounds
+
+    find_bounds(method)
     if report.stop is not None:
         return _check_stopped(report, report.stop, limit, confidence, method)
     flips = len(report.negative_flips)
@@ -178,9 +181,21 @@ def check_regress(report: FlipReport, limit: float, confidence: float | None) ->
 
 
 def check_slices(
-    report: FlipReport, limit: float, confidence: float | None, method: str = "exact"
+    report: FlipReport,
+    limit: float,
+    confidence: float | None,
+    method: str = "exact",
+    *,
+    at_once: bool = False,
 ) -> list[Check]:
     """Hold the negative flip rate of each slice against a limit.
+
+    Args:
+        report: The comparison.
+        limit: The largest rate allowed in each, a fraction 0-1.
+        confidence: Of the one-sided bounds; none judges the rates themselves.
+        method: The bounds' name in `INTERVALS`.
+        at_once: Whether the confidence is held for all slices at once, not for each.
 
     Returns:
         A check for each slice that passes it; else one, of the slice that comes closest.
@@ -188,9 +203,13 @@ def check_slices(
     Raises:
         ComparisonError: If there are no slices, or the rates are not known.
     """
+    from pytest_muscle.comparison.families import family_confidence
     from pytest_muscle.comparison.intervals import rate_interval, upper_bound
     from pytest_muscle.comparison.slices import report_slices
 
+    slices = report_slices(report)
+    if at_once and confidence is not None and slices:
+        confidence = family_confidence(confidence, len(slices))
     checks = [
         Check(
             measure=f"negative flip rate of {group.column} = {group.value}",
@@ -210,7 +229,7 @@ def check_slices(
                 group.n, limit, confidence, method
             ),
         )
-        for group in report_slices(report)
+        for group in slices
     ]
     if not checks:
         raise ComparisonError(
@@ -229,10 +248,22 @@ def check_excess(
     """Hold what the negative flip rate is above the noise floor against a limit.
 
     Raises:
-        ComparisonError: If the floor is not of these examples.
+        ComparisonError: If the floor is none, or not of these examples.
     """
-    from pytest_muscle.comparison.noise import excess, excess_interval, excess_upper_bound
+    from pytest_muscle.comparison.noise import (
+        NoiseFloor,
+        excess,
+        excess_interval,
+        excess_upper_bound,
+    )
 
+    if not isinstance(floor, NoiseFloor):
+        raise ComparisonError(
+            f"floor={floor!r} is no noise floor",
+            where=report.task,
+            hint="give the fixture `noise_floor`, or noise_floor([predictions, …]) of several "
+            "builds; for a limit that is known use assert_negative_flip_rate",
+        )
     negative, aligned = report.pairs.negative, floor.align(report.pairs.ids)
     rate, below = 100 * report.negative_flip_rate, 100 * aligned.rate
     return Check(

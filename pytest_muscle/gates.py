@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Gate(Protocol):
     """The limits of `assert_gate`; each may be none.
 
-    What else `GateSettings` has (`max_mean_regress`, `max_slice_nfr`, `interval`,
+    What else `GateSettings` has (`max_mean_regress`, `max_slice_nfr`, `interval`, `family_wise`,
     `judged_confidence`) counts where an object has it.
     """
 
@@ -61,6 +61,7 @@ class Limits:
         max_slice_nfr: Largest negative flip rate of each slice, 0-1.
         confidence: Of the bounds that are judged; none judges the point estimates.
         interval: Method of the bounds of rates.
+        family_wise: Whether the confidence is held for all slices at once.
     """
 
     max_nfr: float | None = None
@@ -71,6 +72,7 @@ class Limits:
     max_slice_nfr: float | None = None
     confidence: float | None = None
     interval: str = "exact"
+    family_wise: bool = False
 
     def only(self, name: str) -> Limits:
         """Return one of the limits alone, judged as before; `max_nfr` with its margin."""
@@ -118,6 +120,7 @@ def read_gate(gate: Gate) -> Limits:
         floor_margin=margin,
         confidence=confidence,
         interval=getattr(gate, "interval", "exact"),
+        family_wise=getattr(gate, "family_wise", False),
     )
     if limits.is_empty:
         raise ValueError(
@@ -162,5 +165,7 @@ def check_limits(
     if limits.max_mean_regress is not None:
         checks.append(check_regress(report, limits.max_mean_regress, confidence))
     if limits.max_slice_nfr is not None:
-        checks += check_slices(report, limits.max_slice_nfr, confidence, method)
+        checks += check_slices(
+            report, limits.max_slice_nfr, confidence, method, at_once=limits.family_wise
+        )
     return checks

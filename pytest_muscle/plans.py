@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_muscle.comparison.families import family_confidence
 from pytest_muscle.comparison.planning import GatePlan, plan_gate
 from pytest_muscle.settings.limits import floor_margin
 
@@ -122,7 +123,7 @@ def _plan_slices(
     if not sizes:
         return None
     smallest, n = min(sizes.items(), key=lambda item: (item[1], item[0]))
-    plan = _plan(gate, n, gate.max_slice_nfr, power)
+    plan = _plan(gate, n, gate.max_slice_nfr, power, shared_by=len(sizes))
     needed = plan.examples_to_pass
     return LimitPlan(
         key="max_slice_nfr",
@@ -133,6 +134,10 @@ def _plan_slices(
     )
 
 
-def _plan(gate: GateSettings, n: int, limit: float, power: float) -> GatePlan:
+def _plan(
+    gate: GateSettings, n: int, limit: float, power: float, *, shared_by: int = 1
+) -> GatePlan:
     confidence, method = gate.judged_confidence, gate.interval
+    if gate.family_wise and confidence is not None:
+        confidence = family_confidence(confidence, shared_by)
     return plan_gate(n, limit, confidence=confidence, power=power, method=method)

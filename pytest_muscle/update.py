@@ -15,6 +15,7 @@ from pytest_muscle.memo import Memo
 from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
+from pytest_muscle.references import is_reference
 from pytest_muscle.settings import Settings
 from pytest_muscle.settings.table import join
 from pytest_muscle.task_models import Side, TaskModels, Version
@@ -203,26 +204,14 @@ class ModelUpdate:
         return floor
 
     def check(self) -> None:
-        """Check what can be checked before data are read: templates, metrics, logs and so on.
+        """Check what can be checked before any data is read; see `check_configuration`.
 
         Raises:
             ConfigurationError: It names file and key.
         """
-        from pytest_muscle.imported import check_imported
-        from pytest_muscle.training.objectives import find_objective
+        from pytest_muscle.consistency import check_configuration
 
-        for task in self.tasks.values():
-            if task.is_imported:
-                check_imported(self.settings, task)
-            else:
-                _ = task.renderer
-        find_objective(
-            self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
-        )
-        if self.settings.noise.vary is not None:
-            from pytest_muscle.builds import check_noise
-
-            check_noise(self.settings, self.tasks.values())
+        check_configuration(self.settings, self.tasks.values())
 
     @cached_property
     def baselines(self) -> Baselines:
@@ -254,6 +243,7 @@ class ModelUpdate:
         if side == "old":
             table = self._old_predictions(task)
             self._warn_of_gate(task, len(table))
+            self._warn_of_nothing_right(task, table)
             return table
         table = self._newer_answers(side, task)
         if self.baselines.has(task.name):
@@ -321,6 +311,20 @@ class ModelUpdate:
             raise error
         warnings.warn(str(error), MuscleWarning, stacklevel=2)
 
+    def _warn_of_nothing_right(self, task: Task, table: Predictions) -> None:
+        """Warn of an old model that leaves nothing to break: every gate on flips passes then."""
+        if table.can_flip.any() or (table.graded and is_reference(task.metric)):
+            return
+        problem = f"the old model has none of {len(table)} examples right: none can flip"
+        if all(answer is None for answer in table.columns.answers):
+            problem = f"no answer was found in what the old model wrote to {len(table)} examples"
+        error = ConfigurationError(
+            f"{problem}, whatever the new one answers",
+            where=f"{self.settings.path.name}: {join('tasks', task.name)}",
+            hint="look at prompt, gold, and for written answers at extract and max_new_tokens",
+        )
+        warnings.warn(str(error), MuscleWarning, stacklevel=2)
+
     def _measure_noise_floor(self, task: Task) -> NoiseFloor:
         from pytest_muscle.builds import missing_adapters, plan_builds
         from pytest_muscle.comparison.noise import noise_floor
@@ -352,7 +356,9 @@ class ModelUpdate:
         from pytest_muscle.predictions.question import Question
 
         if self.settings.run.score == "needed":
-            return Question.needed(task, self.predictions("old", task.name))
+            needed = Question.needed(task, self.predictions("old", task.name))
+            if needed.ids is not None:
+                return needed
         return self._whole_question(task)
 
     def _whole_question(self, task: Task) -> Question:

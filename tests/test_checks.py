@@ -9,7 +9,14 @@ import pytest
 from scipy.stats import beta
 
 from pytest_muscle import Predictions, compare
-from pytest_muscle.checks import check_drop, check_flips, check_regress, check_slices, require
+from pytest_muscle.checks import (
+    check_drop,
+    check_excess,
+    check_flips,
+    check_regress,
+    check_slices,
+    require,
+)
 from pytest_muscle.comparison import FlipReport
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.gates import check_limits, read_gate
@@ -39,6 +46,16 @@ def test_the_interval_may_be_wilsons():
     exact, wilson = (check_flips(flipping(3, 200), 0.02, 0.95, m) for m in ("exact", "wilson"))
     assert wilson.bound < exact.bound
     assert wilson.interval() != exact.interval()
+
+
+def test_an_interval_of_no_such_name_is_refused_also_where_none_is_judged():
+    with pytest.raises(ComparisonError, match="no interval named 'willson'"):
+        check_flips(flipping(1, 10), 0.5, None, "willson")
+
+
+def test_a_number_is_no_noise_floor():
+    with pytest.raises(ComparisonError, match=r"floor=0\.1 is no noise floor"):
+        check_excess(flipping(1, 10), 0.1, 0.0, None)
 
 
 def test_graded_scores_are_checked_in_their_own_unit():
@@ -89,6 +106,16 @@ def test_small_slices_are_judged_by_their_bound():
     assert checks[1].bound == pytest.approx(1 - 0.05 ** (1 / 10))
 
 
+def test_slices_share_the_confidence_of_a_family():
+    # Two slices of ten at 95 % for both: 97.5 % each, (1 - rate)^10 = 0.025 without a flip.
+    given = gate(max_slice_nfr=0.2, confidence=0.95, family_wise=True)
+    south = check_limits(sliced(), read_gate(given))[1]
+    assert south.confidence == pytest.approx(0.975)
+    assert south.bound == pytest.approx(1 - 0.025 ** (1 / 10))
+    alone = check_limits(sliced(), read_gate(gate(max_slice_nfr=0.2, confidence=0.95)))[1]
+    assert alone.bound == pytest.approx(1 - 0.05 ** (1 / 10))
+
+
 def test_without_slices_there_is_nothing_to_check():
     with pytest.raises(ComparisonError, match="nothing to slice by"):
         check_slices(flipping(1, 10), 0.1, None)
@@ -118,7 +145,7 @@ def test_all_limits_of_a_gate_are_checked():
 
 
 def test_a_limit_above_the_floor_needs_the_floor():
-    with pytest.raises(ValueError, match="give assert_gate floor="):
+    with pytest.raises(ValueError, match="and give floor=noise_floor"):
         check_limits(flipping(1, 10), read_gate(gate(max_nfr="floor + 0.01")))
 
 

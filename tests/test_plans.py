@@ -10,6 +10,7 @@ from scipy.stats import beta, binom, binomtest
 
 from pytest_muscle import ModelUpdate, Predictions, read_settings
 from pytest_muscle.comparison.noise import excess_upper_bound, noise_floor
+from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.plans import LimitPlan, plan_flips, plan_task
 from pytest_muscle.settings import GateSettings, TaskSettings
 from pytest_muscle.settings.flags import Flags
@@ -139,6 +140,14 @@ def test_slices_are_planned_for_the_smallest():
     assert (plan.too_small, plan.never_passes) == (0, False)
 
 
+def test_slices_of_a_family_are_planned_at_what_each_is_judged_at():
+    gate = {"max_slice_nfr": 0.05, "confidence": 0.95, "family_wise": True}
+    (plan,) = plan_of(gate, {"north": 72, "south": 71})
+    # 97.5 % for each of two: 0.95^71 > 0.025 > 0.95^72.
+    assert plan.gate.confidence == pytest.approx(0.975)
+    assert (plan.gate.examples_to_pass, plan.too_small) == (72, 1)
+
+
 def test_an_update_plans_its_tasks_without_models(tmp_path):
     path = project(tmp_path, "[gate]\nmax_nfr = 0.01\nconfidence = 0.95\n", small=100, large=299)
     small, large = update_of(path).plan()
@@ -161,3 +170,14 @@ def test_with_accepted_changes_the_examples_of_the_baseline_count(tmp_path):
 
     assert (plan.n, plan.never_passes) == (200, True)
     assert update_of(path).plan()[0].n == 300
+
+
+@pytest.mark.parametrize("keys", ['metric = "f1"', "temperature = 1.0\nrepeats = 3"])
+def test_a_limit_that_graded_scores_cannot_have_is_refused_before_data_are_read(tmp_path, keys):
+    path = project(tmp_path, "[gate]\nmax_inconsistency = 0.1\n", support=1)
+    text = path.read_text().replace('choices = ["yes", "no"]\n', f"{keys}\n")
+    path.write_text(text.replace("multiple_choice", "generation"))
+    with pytest.raises(ConfigurationError, match=r"tasks.support.gate.max_inconsistency: is known"):
+        update_of(path).check()
+    path.write_text(text.replace("multiple_choice", "generation").replace(keys, ""))
+    update_of(path).check()

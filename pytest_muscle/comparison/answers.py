@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_muscle.comparison.pairs import agree, count, graded_flips
+from pytest_muscle.comparison.pairs import agree, count, equal, graded_flips
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.columns import Columns
@@ -120,6 +120,22 @@ def check_answers(
             f"the score of the {name} answer is not a finite number",
             task,
             "a metric returns a number for every answer, empty ones included",
+        )
+    if min(column.min(initial=0.0) for column in scores.values()) < 0:
+        unanswered = {"old": before, "new": after.take(np.arange(len(after))[aligned])}
+        for name, columns in unanswered.items():
+            _refuse_missing_answers(columns, name, task)
+
+
+def _refuse_missing_answers(columns: Columns, name: str, task: str | None) -> None:
+    """Refuse texts without an answer, which count 0, where that is not the lowest score."""
+    if columns.texts is not None:
+        refuse(
+            equal(columns.answers, np.full(len(columns), None)),
+            columns.ids,
+            f"scores go below 0, which the {name} model's missing answers count",
+            task,
+            "let the metric return 0 for the worst answer and more for better ones",
         )
 
 

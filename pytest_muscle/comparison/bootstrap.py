@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_muscle.comparison.intervals import check_confidence
+from pytest_muscle.comparison.pairs import ROUNDING
 
 RESAMPLES = 9_999
 T_RESAMPLES = 1_999
@@ -89,8 +90,8 @@ def mean_regress_interval(
     many there are is taken as given. (0, 0) where there is none.
 
     Args:
-        old_scores: The old model's scores, in [0, 1], [n].
-        new_scores: The new model's scores, in [0, 1], [n].
+        old_scores: The old model's scores, [n]; on a scale of 1, or of what is seen if it is wider.
+        new_scores: The new model's scores, [n].
         confidence: Of the interval, two-sided.
         tolerance: Falls up to this are none.
 
@@ -101,7 +102,7 @@ def mean_regress_interval(
     falls = _falls(old_scores, new_scores, tolerance)
     if not falls.size:
         return 0.0, 0.0
-    return mean_interval(falls, confidence, bounds=(tolerance, 1.0))
+    return mean_interval(falls, confidence, bounds=(tolerance, scale(old_scores, new_scores)))
 
 
 def mean_regress_upper_bound(
@@ -117,7 +118,15 @@ def mean_regress_upper_bound(
     """
     check_confidence(confidence)
     falls = _falls(old_scores, new_scores, tolerance)
-    return mean_upper_bound(falls, confidence) if falls.size else 0.0
+    if not falls.size:
+        return 0.0
+    return mean_upper_bound(falls, confidence, largest=scale(old_scores, new_scores))
+
+
+def scale(old_scores: ArrayLike, new_scores: ArrayLike) -> float:
+    """Return how far a score can change: 1, or where scores are seen farther apart, so far."""
+    seen = np.concatenate([_values(old_scores), _values(new_scores)])
+    return max(1.0, float(np.ptp(seen)))
 
 
 def _upper(values: NDArray[np.float64], confidence: float, largest: float) -> float:
@@ -194,4 +203,4 @@ def _values(differences: ArrayLike) -> NDArray[np.float64]:
 
 def _falls(old: ArrayLike, new: ArrayLike, tolerance: float) -> NDArray[np.float64]:
     falls = np.asarray(old, dtype=np.float64) - np.asarray(new, dtype=np.float64)
-    return falls[falls > tolerance]
+    return falls[falls > tolerance + ROUNDING]

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pytest_muscle.comparison import intervals
-from pytest_muscle.comparison.pairs import AnswerPairs, count
+from pytest_muscle.comparison.pairs import ROUNDING, AnswerPairs, count
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.references import find
 
@@ -96,7 +96,7 @@ def mean_gain(pairs: AnswerPairs) -> float:
     The m_g of Echterhoff et al. 2024 (arXiv 2407.09435), over rises of more than the tolerance.
     """
     difference = pairs.new_scores - pairs.old_scores
-    gains = difference[difference > pairs.tolerance]
+    gains = difference[difference > pairs.tolerance + ROUNDING]
     return float(np.mean(gains)) if gains.size else 0.0
 
 
@@ -106,7 +106,7 @@ def mean_regress(pairs: AnswerPairs) -> float:
     The m_r of Echterhoff et al. 2024 (arXiv 2407.09435), over falls of more than the tolerance.
     """
     difference = pairs.old_scores - pairs.new_scores
-    losses = difference[difference > pairs.tolerance]
+    losses = difference[difference > pairs.tolerance + ROUNDING]
     return float(np.mean(losses)) if losses.size else 0.0
 
 

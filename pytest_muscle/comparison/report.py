@@ -211,9 +211,10 @@ class FlipReport:
         if not self.pairs.graded:
             lost, gained = count(self.pairs.negative), count(self.pairs.positive)
             return intervals.bonett_price(lost, gained, self.n, confidence)
-        from pytest_muscle.comparison.bootstrap import mean_interval
+        from pytest_muscle.comparison.bootstrap import mean_interval, scale
 
-        return mean_interval(self.pairs.old_scores - self.pairs.new_scores, confidence)
+        old, new = self.pairs.old_scores, self.pairs.new_scores
+        return mean_interval(old - new, confidence, bounds=(-scale(old, new), scale(old, new)))
 
     def accuracy_drop_upper_bound(self, confidence: float = 0.95) -> float:
         """Return the one-sided upper confidence bound of the accuracy drop.
@@ -224,9 +225,10 @@ class FlipReport:
             ValueError: If `confidence` is not strictly between 0 and 1.
         """
         if self.pairs.graded:
-            from pytest_muscle.comparison.bootstrap import mean_upper_bound
+            from pytest_muscle.comparison.bootstrap import mean_upper_bound, scale
 
-            return mean_upper_bound(self.pairs.old_scores - self.pairs.new_scores, confidence)
+            old, new = self.pairs.old_scores, self.pairs.new_scores
+            return mean_upper_bound(old - new, confidence, largest=scale(old, new))
         lost, gained = count(self.pairs.negative), count(self.pairs.positive)
         return intervals.bonett_price_upper(lost, gained, self.n, confidence)
 

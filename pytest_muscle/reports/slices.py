@@ -72,13 +72,15 @@ def summarise_slices(report: FlipReport, adjustment: str = "holm") -> tuple[Slic
 def describe_found(report: FlipReport, seed: int) -> tuple[str, ...]:
     """Return a line for each slice, of any columns of the data, that was found and confirmed.
 
+    There is none where the new model was stopped before all flips were known.
+
     Args:
         report: The comparison.
         seed: Of the halves that are searched and that confirm.
     """
     from pytest_muscle.comparison.discovery import find_slices
 
-    if not (examples := report.examples):
+    if report.stop is not None or not (examples := report.examples):
         return ()
     rows = [examples[id_].fields for id_ in report.pairs.ids]
     found = find_slices(report, rows, seed=seed)

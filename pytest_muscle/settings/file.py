@@ -66,7 +66,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         path=path.resolve(),
         **_version(raw, "old", flags.old, file),
         **_version(raw, "new", flags.new, file),
-        gate=_gate(gate, file),
+        gate=_gate(gate, file, whole=not raw.get("tasks")),
         noise=read_table(NoiseSettings, _table(raw, "noise", file), file=file, key="noise"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
         compat=_compat(adapter, _table(raw, "compat", file), file),
@@ -76,7 +76,8 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
             {
                 name: _task(name, table, gate, file)
                 for name, table in _table(raw, "tasks", file).items()
-            }
+            },
+            with_compat="compat" in raw,
         ),
         limit=None if flags.limit is None else min(flags.limit, sys.maxsize),
         train=not flags.no_train,
@@ -200,9 +201,9 @@ def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSett
     return task
 
 
-def _gate(table: Mapping[str, Any], file: str) -> GateSettings:
+def _gate(table: Mapping[str, Any], file: str, *, whole: bool) -> GateSettings:
     gate = read_table(GateSettings, table, file=file, key="gate")
-    check_gate(gate, f"{file}: gate")
+    check_gate(gate, f"{file}: gate", whole=whole)
     return gate
 
 

@@ -115,12 +115,6 @@ def _check_generation(task: TaskSettings, given: Mapping[str, Any], where: str) 
             where=f"{where}.stop",
             hint="leave it out",
         )
-    if task.repeats == 2:
-        raise ConfigurationError(
-            "2 draws cannot tell a flip from noise",
-            where=f"{where}.repeats",
-            hint="draw 3 or more answers, or one",
-        )
     if task.temperature == 0:
         _refuse(
             given,
@@ -128,6 +122,12 @@ def _check_generation(task: TaskSettings, given: Mapping[str, Any], where: str) 
             where,
             "has no effect on greedy answers, which are the same each time",
             "set temperature above 0, or leave it out",
+        )
+    if task.repeats == 2:
+        raise ConfigurationError(
+            "2 draws cannot tell a flip from noise",
+            where=f"{where}.repeats",
+            hint="draw 3 or more answers, or one",
         )
 
 

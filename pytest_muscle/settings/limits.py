@@ -15,8 +15,8 @@ from pytest_muscle.settings.keys import TaskSettings
 
 _FLOOR = re.compile(r"floor(?:\s*\+\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?))?")
 
-CONFIDENT = ("max_nfr", "max_accuracy_drop", "max_mean_regress")
-"""Limits that `confidence` is held for."""
+CONFIDENT = ("max_nfr", "max_accuracy_drop", "max_mean_regress", "max_slice_nfr")
+"""Limits that `confidence` is held for; that of slices is one, which they share."""
 
 
 def floor_margin(max_nfr: float | str | None) -> float | None:
@@ -35,13 +35,16 @@ def floor_margin(max_nfr: float | str | None) -> float | None:
     return float(found[1] or 0)
 
 
-def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None) -> None:
+def check_gate(
+    gate: GateSettings, where: str, task: TaskSettings | None = None, *, whole: bool = True
+) -> None:
     """Refuse limits that do not go together.
 
     Args:
         gate: The limits.
         where: File and key of the table, for errors.
         task: The task that they are of, or none for `[gate]`.
+        whole: Whether no other table adds to them, as those of tasks do to `[gate]`.
 
     Raises:
         ConfigurationError: It names the key.
@@ -50,13 +53,13 @@ def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None)
         margin = floor_margin(gate.max_nfr)
     except ValueError as error:
         raise ConfigurationError(str(error), where=f"{where}.max_nfr") from error
-    if gate.family_wise and gate.confidence is None:
+    if whole and gate.family_wise and gate.confidence is None:
         raise ConfigurationError(
             "needs a confidence to hold for all limits at once",
             where=f"{where}.family_wise",
             hint="set confidence, as 0.95",
         )
-    if gate.sequential and gate.max_nfr is None:
+    if whole and gate.sequential and gate.max_nfr is None:
         raise ConfigurationError(
             "needs max_nfr, the limit that it stops at", where=f"{where}.sequential"
         )
@@ -87,12 +90,23 @@ def check_gate(gate: GateSettings, where: str, task: TaskSettings | None = None)
         )
 
 
-def with_families(tasks: Mapping[str, TaskSettings]) -> dict[str, TaskSettings]:
+def with_families(
+    tasks: Mapping[str, TaskSettings], *, with_compat: bool = False
+) -> dict[str, TaskSettings]:
     """Return the tasks with the number of limits that are judged together in their gates.
 
-    These are all limits that a confidence is held for, of all tasks with `family_wise`.
+    These are all limits that a confidence is held for, of all tasks with `family_wise`; where
+    there is a compat model, once for the new and once for the compat one.
+
+    Args:
+        tasks: The tasks by name.
+        with_compat: Whether all of them have a compat model; a task may name its own.
     """
-    size = sum(_confident(task.gate) for task in tasks.values() if task.gate.family_wise)
+    size = sum(
+        _confident(task.gate) * (2 if with_compat or task.compat_adapter else 1)
+        for task in tasks.values()
+        if task.gate.family_wise
+    )
     return {
         name: replace(task, gate=replace(task.gate, family=max(size, 1)))
         for name, task in tasks.items()

@@ -60,6 +60,11 @@ class Grader:
             else None
         )
 
+    @property
+    def graded(self) -> bool | None:
+        """Whether the metric gives scores; of one of the user's own none before its first."""
+        return self._graded
+
     def grade(self, text: str, example: Example) -> Grade:
         """Return what a text is worth as the answer to an example.
 

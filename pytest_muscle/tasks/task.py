@@ -74,6 +74,11 @@ class Task:
         """The largest change of a score that is no flip."""
         return self.settings.tolerance
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether it is known before any answer that scores are marks between right and wrong."""
+        return self.generates and (self.settings.repeats > 1 or bool(self._grader.graded))
+
     @cached_property
     def decoding(self) -> Decoding | None:
         """How answers are written; none where options are chosen."""
@@ -104,10 +109,12 @@ class Task:
         if self.decoding is None:
             return {}
         keys = self.settings
-        extraction = (
-            {"extract": keys.extract, "extract_match": keys.extract_match} if keys.extract else {}
-        )
-        return {**self.decoding.to_json(), **extraction, "normalise": sorted(keys.normalise)}
+        return {
+            **self.decoding.to_json(),
+            "extract": keys.extract,
+            "extract_match": keys.extract_match,
+            "normalise": sorted(keys.normalise),
+        }
 
     @cached_property
     def renderer(self) -> Renderer:

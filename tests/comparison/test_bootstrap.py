@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import ttest_1samp
 
+from pytest_muscle import Predictions, compare
 from pytest_muscle.comparison import bootstrap
 from pytest_muscle.comparison.bootstrap import (
     mean_interval,
@@ -45,6 +46,22 @@ def test_equal_values_leave_room_for_those_not_seen():
         (-(1 - 0.025 ** (1 / 100)), 1 - 0.025 ** (1 / 100))
     )
     assert mean_interval([0.5]) == pytest.approx((0.5 - 1.5 * 0.975, 0.5 + 0.5 * 0.975))
+
+
+def test_marks_on_a_wider_scale_leave_as_much_room_as_it_has():
+    # A judge's marks from 1 to 5: four that fall by 1 each do not show that no other falls by 4.
+    old, new = np.array([5.0, 4, 3, 2, 1, 5]), np.array([4.0, 3, 2, 1, 1, 5])
+    unseen = 1 - 0.05 ** (1 / 4)
+    assert mean_regress_upper_bound(old, new) == pytest.approx(1 + 3 * unseen)
+    falls = np.array([10.0, 20.0])
+    expected = ttest_1samp(falls, 0, alternative="less").confidence_interval(0.95).high
+    assert mean_regress_upper_bound([100, 100, 0], [90, 80, 0]) >= expected > 20
+    ids = range(6)
+    report = compare(Predictions.from_scores(ids, old), Predictions.from_scores(ids, old))
+    none = 1 - 0.05 ** (1 / 6)
+    assert report.accuracy_drop_upper_bound(0.95) == pytest.approx(4 * none)
+    both = 1 - 0.025 ** (1 / 6)
+    assert report.accuracy_drop_interval(0.95) == pytest.approx((-4 * both, 4 * both))
 
 
 def test_mean_regress_is_bounded_over_the_falls():

@@ -56,7 +56,10 @@ def test_what_can_fall_is_enough_to_ask(rows, tolerance):
 
 def test_a_fall_of_the_tolerance_is_none_however_it_is_rounded():
     old, new = tables([(0.3, 0.2), (0.8, 0.7), (1.0, 0.9)], tolerance=0.1)
-    assert compare(old, new).negative_flips == ()
+    report = compare(old, new)
+    assert report.negative_flips == ()
+    assert (report.mean_regress, report.mean_regress_upper_bound()) == (0, 0)
+    assert compare(new, old).mean_gain == 0
 
 
 def test_the_deepest_falls_come_first():
@@ -74,6 +77,19 @@ def test_the_deepest_falls_come_first():
 def test_what_needs_right_and_wrong_is_refused(name):
     with pytest.raises(ComparisonError, match="these have graded scores"):
         getattr(compare(*tables([(0, 1)])), name)
+
+
+def test_what_has_no_answer_is_not_better_than_what_is_below_zero():
+    rows = [Prediction(i, "words", "gold", False, -2.0, text="words") for i in range(3)]
+    old = Predictions(rows, graded=True)
+    silent = Prediction(1, None, "gold", False, 0.0, text="")
+    new = Predictions([rows[2], silent, rows[0]], graded=True)
+    said = "scores go below 0, which the new model's missing answers count for 1 id: 1"
+    with pytest.raises(ComparisonError, match=said):
+        compare(old, new)
+    with pytest.raises(ComparisonError, match="the old model's missing answers"):
+        compare(new, old)
+    assert compare(old, old).negative_flip_rate == 0
 
 
 def test_tables_of_two_kinds_are_refused():

@@ -72,6 +72,32 @@ def keep(project: pytest.Pytester, cache: Path) -> None:
         shutil.copytree(project.path / ".muscle_cache", cache)
 
 
+NEVER = """
+[tasks.never]
+kind = "generation"
+eval = "data/eval.jsonl"
+prompt = "{{ question }}"
+gold = "{{ options[label] }}"
+extract = "#### ([0-9]+)"
+max_new_tokens = 2
+
+[gate]
+max_nfr = 0.0
+"""
+
+
+def test_an_expression_that_finds_no_answer_is_no_silent_pass(tiny_project):
+    add_tasks(tiny_project, NEVER)
+    result = tiny_project.runpytest_inprocess("muscle.toml", "-k", "never and new")
+    result.assert_outcomes(passed=1, warnings=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*MuscleWarning: muscle.toml: tasks.never: no answer was found in what the old model "
+            "wrote to 40 examples, whatever the new one answers"
+        ]
+    )
+
+
 def test_generation_and_multiple_choice_stand_side_by_side(written, written_cache):
     written.makepyfile(
         """

@@ -196,6 +196,46 @@ def test_changes_that_are_accepted_leave_examples_out_and_say_so(recorded, score
     assert not any(id_ in compared for id_ in ids)
 
 
+WITH_MARKS = """
+[old]
+model = "{models}/v1"
+
+[new]
+model = "{models}/v2"
+
+[tasks.marked]
+kind = "generation"
+eval = "data/eval.jsonl"
+prompt = "Question: {{{{ question }}}}"
+gold = "{{{{ options[label] }}}}"
+metric = "letters_of:odd"
+max_new_tokens = 2
+
+[gate]
+max_nfr = 1
+
+[run]
+device = "cpu"
+dtype = "float32"
+score = "needed"
+"""
+
+
+def test_accepted_changes_are_left_out_where_every_other_mark_can_fall(tiny_project, tiny_models):
+    """By a metric of the user's own all is needed: all that the baseline has, not all data."""
+    (tiny_project.path / "muscle.toml").write_text(WITH_MARKS.format(models=tiny_models))
+    tiny_project.makepyfile(letters_of="def odd(answer, gold, fields): return len(answer) % 3 - 1")
+    tiny_project.syspathinsert()
+    assert tiny_project.runpytest_inprocess("--muscle-update-baseline").ret == 0
+    data = tiny_project.path / "data" / "eval.jsonl"
+    data.write_text(data.read_text().replace("Which", "What", 1))
+
+    result = tiny_project.runpytest_inprocess("muscle.toml", "--muscle-accept-changes")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*only 39 examples are compared*", "marked  39 *"])
+
+
 def test_a_limit_is_no_change(recorded):
     result = recorded.runpytest_subprocess("-s", "--muscle-limit=7")
 

@@ -164,6 +164,27 @@ def test_another_judgement_is_never_accepted(recorded, tmp_path, key, value):
         recorded.read(task, accept=True)
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({}, {"extract": "[a-z]+"}),
+        ({"extract": "[a-z]+"}, {}),
+        ({"extract": "[a-z]+"}, {"extract": "[a-z]+", "extract_match": "first"}),
+    ],
+)
+def test_answers_found_otherwise_in_texts_are_never_accepted(baselines, tmp_path, before, now):
+    def written(**keys: str) -> Task:
+        task = make_task(tmp_path, ROWS)
+        settings = replace(task.settings, kind="generation", choices=None, gold="{{ o[g] }}")
+        return replace(task, settings=replace(settings, **keys))
+
+    task = written(**before)
+    baselines.write(task, answer(task))
+    assert not baselines.read(task, accept=True)[1]
+    with pytest.raises(PredictionsError, match=r"extract\w*: .* when it was recorded"):
+        baselines.read(written(**now), accept=True)
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize(
     "edit",

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from pytest_muscle import FlipReport, Predictions, compare
+from pytest_muscle.predictions.stop import Stop
 from pytest_muscle.reports.slices import (
     SliceSummary,
     describe_found,
@@ -97,3 +98,25 @@ def test_nothing_found_is_said_so():
     assert describe_found(planted(4), seed=0) == (
         "no columns and values were found where flips concentrate",
     )
+
+
+def test_where_a_gate_was_decided_early_no_slices_are_sought():
+    report = planted(20)
+    stop = Stop(
+        decision="passes",
+        why="0 of 5 examples asked flip, and all others may",
+        asked=5,
+        flips=0,
+        can_flip=20,
+        population=20,
+        limit=0.9,
+        confidence=None,
+        interval="exact",
+        surety=None,
+    )
+    new = dataclasses.replace(
+        report.new, rows=report.old.columns[:5], unasked=tuple(range(5, 20)), stop=stop
+    )
+    stopped = compare(report.old, new)
+    assert describe_found(stopped, seed=0) == ()
+    assert summarise_slices(stopped) == ()

@@ -56,6 +56,7 @@ VALUES = {
     "extract_match": '"last"',
     "normalise": "[]",
     "stop": '"x"',
+    "target": '"x"',
     "top_p": "0.5",
 }
 
@@ -74,6 +75,7 @@ def test_a_key_of_generation_is_refused_where_options_are(tmp_path, key):
         ({"stop": '["x", ""]'}, "stop: an empty text would end every answer at once"),
         ({"stop": '""'}, "stop: an empty text would end every answer at once"),
         ({"repeats": "2"}, "repeats: has no effect on greedy answers, which are the same each"),
+        ({"repeats": "2", "temperature": "1"}, "repeats: 2 draws cannot tell a flip from noise"),
         ({"top_k": "2", "temperature": "0"}, "top_k: has no effect on greedy answers"),
         ({"top_p": "0.5"}, "top_p: has no effect on greedy answers"),
         ({"top_p": "0", "temperature": "1"}, "top_p: must be greater than 0"),

@@ -67,6 +67,15 @@ def test_limits_that_do_not_go_together_are_refused(gate: str, said: str, tmp_pa
         read(tmp_path, f"[gate]\n{gate}\n")
 
 
+def test_tasks_may_add_what_the_gate_of_all_tasks_needs(tmp_path: Path):
+    text = "[gate]\nsequential = true\nfamily_wise = true\n" + TASK.format(name="t")
+    settings = read(tmp_path, f"{text}[tasks.t.gate]\nmax_nfr = 0.1\nconfidence = 0.9\n")
+    gate = settings.tasks["t"].gate
+    assert (gate.sequential, gate.family_wise, gate.max_nfr) == (True, True, 0.1)
+    with pytest.raises(ConfigurationError, match=r"tasks.t.gate.sequential: needs max_nfr"):
+        read(tmp_path, f"{text}[tasks.t.gate]\nconfidence = 0.9\n")
+
+
 def test_a_limit_for_slices_needs_slices(tmp_path: Path):
     text = TASK.format(name="t")
     with pytest.raises(ConfigurationError, match=r"tasks.t.gate.max_slice_nfr: needs columns"):
@@ -89,3 +98,17 @@ def test_a_family_counts_the_limits_of_all_its_tasks(tmp_path: Path):
     assert settings.tasks["a"].gate.judged_confidence == pytest.approx(0.98)
     assert settings.tasks["b"].gate.judged_confidence == pytest.approx(0.98)
     assert settings.tasks["c"].gate.judged_confidence == 0.94
+
+
+def test_a_family_counts_slices_as_one_limit_and_the_compat_model_as_another(tmp_path: Path):
+    gate = (
+        "[gate]\nmax_nfr = 0.1\nmax_slice_nfr = 0.2\nconfidence = 0.96\nfamily_wise = true\n"
+        + TASK.format(name="a")
+        + 'slices = ["text"]\n'
+    )
+    assert read(tmp_path, gate).tasks["a"].gate.family == 2
+    assert read(tmp_path, f"{gate}[compat]\nepochs = 1\n").tasks["a"].gate.family == 4
+    (tmp_path / "compat").mkdir()
+    (tmp_path / "compat" / "adapter_config.json").write_text("{}")
+    (tmp_path / "compat" / "adapter_model.safetensors").touch()
+    assert read(tmp_path, f'{gate}compat_adapter = "compat"\n').tasks["a"].gate.family == 4
