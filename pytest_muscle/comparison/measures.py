@@ -93,20 +93,24 @@ def trust_compatibility(pairs: AnswerPairs) -> float:
 def mean_gain(pairs: AnswerPairs) -> float:
     """Mean rise of the score over the examples where it rises; 0.0 where there is none.
 
-    The m_g of Echterhoff et al. 2024 (arXiv 2407.09435), over rises of more than the tolerance.
+    The m_g of Echterhoff et al. 2024 (arXiv 2407.09435), over rises of more than the tolerance;
+    where several answers were drawn, of more than their noise too: over positive flips.
     """
     difference = pairs.new_scores - pairs.old_scores
-    gains = difference[difference > pairs.tolerance + ROUNDING]
+    risen = pairs.positive if pairs.graded else difference > pairs.tolerance + ROUNDING
+    gains = difference[risen]
     return float(np.mean(gains)) if gains.size else 0.0
 
 
 def mean_regress(pairs: AnswerPairs) -> float:
     """Mean fall of the score over the examples where it falls; 0.0 where there is none.
 
-    The m_r of Echterhoff et al. 2024 (arXiv 2407.09435), over falls of more than the tolerance.
+    The m_r of Echterhoff et al. 2024 (arXiv 2407.09435), over falls of more than the tolerance;
+    where several answers were drawn, of more than their noise too: over negative flips.
     """
     difference = pairs.old_scores - pairs.new_scores
-    losses = difference[difference > pairs.tolerance + ROUNDING]
+    fallen = pairs.negative if pairs.graded else difference > pairs.tolerance + ROUNDING
+    losses = difference[fallen]
     return float(np.mean(losses)) if losses.size else 0.0
 
 

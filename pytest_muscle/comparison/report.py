@@ -195,9 +195,11 @@ class FlipReport:
         """
         from pytest_muscle.comparison.bootstrap import mean_regress_upper_bound
 
-        pairs = self.pairs
+        pairs, new = self.pairs, self.pairs.new_scores
+        if pairs.graded:  # falls within the noise of several draws are none
+            new = np.where(pairs.negative, new, pairs.old_scores)
         return mean_regress_upper_bound(
-            pairs.old_scores, pairs.new_scores, confidence, tolerance=pairs.tolerance
+            pairs.old_scores, new, confidence, tolerance=pairs.tolerance
         )
 
     def accuracy_drop_interval(self, confidence: float = 0.95) -> tuple[float, float]:

@@ -136,6 +136,16 @@ def test_a_flip_of_draws_is_beyond_their_noise():
     assert report.old_accuracy == pytest.approx(1.75 / 3)
 
 
+def test_the_mean_regress_of_draws_is_that_of_the_flips():
+    old = drawn((1, 1, 1, 1), (1, 1, 1, 0), (1, 0, 0, 0), (0, 0, 0, 0))
+    new = drawn((0, 0, 0, 0), (1, 1, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1))
+    report = compare(old, new)
+    assert report.negative_flips == (0,)
+    assert (report.mean_regress, report.mean_gain) == (1, 1)
+    assert report.mean_regress_upper_bound() == 1
+    assert compare(old, old).mean_regress_upper_bound() == 0
+
+
 def test_draws_against_single_answers_are_refused():
     single = dataclasses.replace(drawn((1,)), rows=[Prediction(0, "a", "a", True, 1.0)])
     with pytest.raises(ComparisonError, match="not drawn equally often"):

@@ -80,6 +80,26 @@ def test_a_factor_of_3_off_the_limit_under_a_third_is_asked_on_average(confidenc
     assert np.mean(shares) < 0.27  # measured: 0.234 and 0.259
 
 
+@pytest.mark.parametrize(("n", "limit"), [(500, 0.05), (1_000, 0.05), (1_000, 0.1), (5_000, 0.01)])
+def test_a_true_rate_at_the_limit_passes_little_oftener_than_by_all_examples(n, limit):
+    """Early decisions and the bound may both be wrong; the sum was 5.6 % at most."""
+    gate = SequentialGate(n, limit, confidence=0.95)
+    chunk, boundaries = max(32, n // 20), gate.boundaries()
+    paths = np.zeros(gate.most_flips + chunk + 2)
+    paths[0], passes = 1, 0.0
+    for draw in range(1, n + 1):
+        paths[1:] = paths[1:] * (1 - limit) + paths[:-1] * limit
+        paths[0] *= 1 - limit
+        if draw % chunk == 0 or draw == n:
+            low, high = boundaries.passes_at[draw] + 1, boundaries.fails_at[draw]
+            passes += paths[:low].sum()
+            paths[:low] = 0
+            paths[high:] = 0
+    whole = stats.binom.cdf(gate.most_flips, n, limit)
+    assert whole <= 0.05
+    assert whole < passes <= 0.0565
+
+
 def test_a_decision_is_as_sure_at_any_number_of_flips_and_any_size_of_chunk():
     gate = SequentialGate(400, 0.05, confidence=None, can_flip=300, stop_confidence=0.9)
     assert gate.most_flips == 20
