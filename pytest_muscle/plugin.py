@@ -13,6 +13,8 @@ from pytest_muscle.session import KEY, MuscleSession, session_of
 
 if TYPE_CHECKING:
     from pytest_muscle.plans import TaskPlan
+    from pytest_muscle.reporting import Reporting
+    from pytest_muscle.reports.terminal import TaskSummary
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,6 +104,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="first remove all adapters and predictions from there",
     )
+    group.addoption(
+        "--muscle-report",
+        dest="muscle_report",
+        metavar="DIR",
+        help="write report.json, report.md and metrics.txt there (default: [report] dir, else "
+        "nothing is written)",
+    )
+    group.addoption(
+        "--muscle-history",
+        dest="muscle_history",
+        metavar="FILE",
+        help="append a line of JSON for this run to it (default: [report] history, else nothing "
+        "is written)",
+    )
 
     parser.addini(
         collection.INI,
@@ -176,8 +192,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     error: Any = call.excinfo.value if call.excinfo is not None else None
     if item.config.get_verbosity() >= 2 and hasattr(error, "flips_shown"):
         error.flips_shown = None
+    session, task = session_of(item.config), workers.task_of(item)
+    if task is not None and call.when == "teardown":
+        session.record_properties(item, task)
     report: pytest.TestReport = yield
-    session_of(item.config).annotate(report, workers.task_of(item))
+    session.annotate(report, task)
     return report
 
 
@@ -189,31 +208,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if session.recorded:
         terminalreporter.section("baselines")
         terminalreporter.write_line("\n".join(session.recorded))
-    summaries = session.summaries()
-    if not summaries:
-        return
-    from pytest_muscle.reports.slices import describe_worst, render_slices
-    from pytest_muscle.reports.terminal import render_summary
-
-    terminalreporter.section("model update")
-    terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
-    verbose = terminalreporter.config.get_verbosity() > 0
-    for summary in summaries:
-        worst = () if verbose else describe_worst(summary.slices)
-        for line in (*worst, *summary.found):
-            terminalreporter.write_line(f"{summary.task}: {line}")
-        if verbose and summary.slices:
-            table = render_slices(summary.task, summary.slices, summary.compat_slices)
-            terminalreporter.write_line(f"\n{table}")
+    if summaries := session.summaries():
+        _show_summaries(terminalreporter, summaries)
+    if session.settings is not None:
+        _show_written(terminalreporter, session.reporting)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End a run that was for plans or baselines by how they went, not by its tests."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the run's report; end a run for plans or baselines by how they went, not by tests."""
     state = session_of(session.config)
     done = state.recorded or state.plans
     if done and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
     if session.config.getoption("muscle_strict") and any(plan.never_passes for plan in state.plans):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if (
+        done
+        or workers.worker_name(session.config) is not None
+        or session.config.option.collectonly
+        or exitstatus == pytest.ExitCode.USAGE_ERROR
+    ):
+        return
+    state.write_reports(int(exitstatus))
+    passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if passed and state.settings is not None and state.reporting.written.errors:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -239,6 +257,36 @@ def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
     """Count a test in which a worker of pytest-xdist crashed as failed."""
     _, task = workers.told(sched.config).get(crashitem, ("", None))
     session_of(sched.config).count_crash(crashitem, task)
+
+
+def _show_summaries(
+    terminalreporter: pytest.TerminalReporter, summaries: Sequence[TaskSummary]
+) -> None:
+    from pytest_muscle.reports.slices import describe_worst, render_slices
+    from pytest_muscle.reports.terminal import render_summary
+
+    terminalreporter.section("model update")
+    terminalreporter.write_line(render_summary(summaries, terminalreporter._tw.fullwidth))
+    verbose = terminalreporter.config.get_verbosity() > 0
+    for summary in summaries:
+        worst = () if verbose else describe_worst(summary.slices)
+        for line in (*worst, *summary.found):
+            terminalreporter.write_line(f"{summary.task}: {line}")
+        if verbose and summary.slices:
+            table = render_slices(summary.task, summary.slices, summary.compat_slices)
+            terminalreporter.write_line(f"\n{table}")
+
+
+def _show_written(terminalreporter: pytest.TerminalReporter, reporting: Reporting) -> None:
+    for line in reporting.annotations():
+        terminalreporter.write_line(line)
+    written = reporting.written
+    for line in written.lines:
+        terminalreporter.write_line(f"muscle: {line}")
+    for line in written.warnings:
+        terminalreporter.write_line(f"muscle: warning: {line}", yellow=True)
+    for line in written.errors:
+        terminalreporter.write_line(f"muscle: ERROR: {line}", red=True)
 
 
 def _show_plans(terminalreporter: pytest.TerminalReporter, plans: Sequence[TaskPlan]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
@@ -20,8 +23,11 @@ from pytest_muscle.verdicts import Verdicts
 from pytest_muscle.workers import worker_name
 
 if TYPE_CHECKING:
+    from pytest_muscle.comparison import FlipReport
     from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
+    from pytest_muscle.reporting import Reporting
+    from pytest_muscle.reports.data import TaskDetails
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
     from pytest_muscle.task_models import Side
@@ -29,8 +35,9 @@ if TYPE_CHECKING:
 
 TASK = "muscle_task"
 SUMMARIES = "muscle_summaries"
+DETAILS = "muscle_details"
 """Attributes of a test's report, which go with it from a worker of pytest-xdist to its controller:
-the task that the test was run for, and summaries that are new since the test before."""
+the task that the test was run for, and summaries and details that are new since the test before."""
 
 SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 
@@ -38,7 +45,7 @@ SIDES: tuple[Literal["new", "compat"], ...] = ("new", "compat")
 class Compared(NamedTuple):
     """What is known of a task: with which sides the old model was compared, and a noise floor."""
 
-    sides: list[Literal["new", "compat"]]
+    sides: tuple[Literal["new", "compat"], ...]
     with_noise: bool
 
 
@@ -58,14 +65,24 @@ class MuscleSession:
         self._verdicts = Verdicts()
         self._sent: dict[str, Compared] = {}
         self._of_workers: list[TaskSummary] = []
+        self._made: dict[tuple[str, Compared], TaskSummary] = {}
         self._cleared: list[str] = []
         self.recorded: list[str] = []
         self.plans: list[TaskPlan] = []
         try:
             self.settings = _read_settings(config)
+            if any(config.getoption(f"muscle_{name}") for name in ("report", "history")):
+                self._settings()
             self._warn()
         except (MuscleError, MuscleWarning) as error:
             raise pytest.UsageError(str(error)) from error
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """Where the session's report goes."""
+        from pytest_muscle.reporting import Reporting
+
+        return Reporting(self.settings, self._config.rootpath, os.environ)
 
     def _warn(self) -> None:
         """Warn, in one process, of what `--muscle-strict` would refuse.
@@ -210,8 +227,12 @@ class MuscleSession:
             }
             self._sent |= changed
             if changed:
-                summaries = [self._summarise(name, each.sides) for name, each in changed.items()]
+                summaries = [self._summarise(name, each) for name, each in changed.items()]
                 setattr(report, SUMMARIES, [summary.to_json() for summary in summaries])
+                if self.reporting.wanted:
+                    details = [self._describe(name, each) for name, each in changed.items()]
+                    texts = [json.dumps(of_task.to_json()) for of_task in details]
+                    setattr(report, DETAILS, texts)  # quicker to send than what is in them
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what a test's report says, whichever process ran the test."""
@@ -221,6 +242,42 @@ class MuscleSession:
             from pytest_muscle.reports.terminal import TaskSummary
 
             self._of_workers.extend(map(TaskSummary.from_json, sent))
+        if worker_name(self._config) is None and (sent := getattr(report, DETAILS, None)):
+            from pytest_muscle.reports.data import TaskDetails
+
+            details = map(TaskDetails.from_json, map(json.loads, sent))
+            self.reporting.of_workers.extend(details)
+            delattr(report, DETAILS)  # pytest keeps the reports, and these may be large
+
+    def record_properties(self, item: pytest.Item, task: str) -> None:
+        """Write in a test's properties, which JUnit files have, what is known of its task."""
+        from pytest_muscle.reports.junit import PREFIX, describe_properties
+        from pytest_muscle.reports.terminal import summarise
+
+        properties: list[tuple[str, object]] = [(f"{PREFIX}task", task)]
+        if compared := self._compared().get(task):
+            reports = self._reports(task, compared)
+            flips = {side: int(of.pairs.seen_negative.sum()) for side, of in reports.items()}
+            summary = summarise(task, reports.get("new"), reports.get("compat"))
+            properties += describe_properties(summary, flips)
+        others = [pair for pair in item.user_properties if not pair[0].startswith(PREFIX)]
+        item.user_properties[:] = [*others, *properties]
+
+    def write_reports(self, exit_status: int) -> None:
+        """Write what the run came to wherever it is wanted, also where it was stopped early.
+
+        A configured folder is left as it is by a run without a test of a task; one that a flag
+        names gets its files in any case.
+        """
+        if self.settings is None or not self.reporting.wanted:
+            return
+        self.reporting.write(
+            self.summaries(),
+            [self._describe(name, each) for name, each in self._compared().items()],
+            self._verdicts,
+            exit_status=exit_status,
+            always=self._config.getoption("muscle_report") is not None,
+        )
 
     def count_crash(self, nodeid: str, task: str | None) -> None:
         """Count a test as failed in which a worker of pytest-xdist crashed."""
@@ -228,14 +285,14 @@ class MuscleSession:
             self._verdicts.count_failed(task, nodeid)
 
     def _own_summaries(self) -> list[TaskSummary]:
-        return [self._summarise(name, each.sides) for name, each in self._compared().items()]
+        return [self._summarise(name, each) for name, each in self._compared().items()]
 
     def _compared(self) -> dict[str, Compared]:
         """Return what the old model was compared with in this process, by task."""
         if (update := self._update) is None:
             return {}
         compared = {
-            name: [side for side in SIDES if _is_compared(update, side, name)]
+            name: tuple(side for side in SIDES if _is_compared(update, side, name))
             for name in update.tasks
             if update.made_predictions("old", name) is not None
         }
@@ -245,13 +302,28 @@ class MuscleSession:
             if sides
         }
 
-    def _summarise(self, name: str, sides: Iterable[Literal["new", "compat"]]) -> TaskSummary:
+    def _reports(self, name: str, compared: Compared) -> dict[Literal["new", "compat"], FlipReport]:
+        return {side: self.update.flip_report(name, side) for side in compared.sides}
+
+    def _describe(self, name: str, compared: Compared) -> TaskDetails:
+        from pytest_muscle.reports.details import describe_details
+
+        return describe_details(name, self._reports(name, compared), self.reporting.most_flips)
+
+    def _summarise(self, name: str, compared: Compared) -> TaskSummary:
+        """Return a task's summary; made once, since it may have searched all columns."""
+        key = name, compared
+        if key not in self._made:
+            self._made[key] = self._make_summary(name, compared)
+        return self._made[key]
+
+    def _make_summary(self, name: str, compared: Compared) -> TaskSummary:
         from pytest_muscle.reports.noise import summarise_noise
         from pytest_muscle.reports.slices import describe_found, summarise_slices
         from pytest_muscle.reports.terminal import summarise
 
         update = self.update
-        reports = {side: update.flip_report(name, side) for side in sides}
+        reports = self._reports(name, compared)
         keys = update.tasks[name].settings
         slices = {
             side: summarise_slices(report, keys.slice_adjustment)

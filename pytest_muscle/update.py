@@ -99,7 +99,7 @@ class ModelUpdate:
         Raises:
             TrainingError: If it is missing and must not be trained.
         """
-        return self._models.task_adapter(version, self.task(task))
+        return self._models.task_adapter(version, self._asked(task))
 
     def compat_adapter(self, task: str) -> Adapter:
         """Return the compatibility adapter for a task: given, stored or trained now.
@@ -107,7 +107,7 @@ class ModelUpdate:
         Raises:
             TrainingError: If it is missing and cannot or must not be trained.
         """
-        return self._models.compat_adapter(self.task(task))
+        return self._models.compat_adapter(self._asked(task))
 
     def task_model(self, side: Side, task: str) -> LanguageModel:
         """Return the model that solves a task: M1 (`old`), M2 (`new`) or MC (`compat`).
@@ -115,12 +115,13 @@ class ModelUpdate:
         Raises:
             MuscleError: If the model is not configured, or its adapter cannot be made.
         """
-        return self._models.task_model(side, self.task(task))
+        return self._models.task_model(side, self._asked(task))
 
     def predictions(self, side: Side, task: str) -> Predictions:
         """Return a model's predictions for a task's evaluation examples.
 
-        Of the old model: its baseline, where there is one.
+        Of the old model: its baseline, where there is one. Of a task of kind "predictions": what
+        the log says.
 
         Raises:
             MuscleError: If data, model or baseline are not usable.
@@ -138,7 +139,7 @@ class ModelUpdate:
         from pytest_muscle.predictions.question import Question
 
         return self._memo.once(
-            ("answers", side, task), lambda: self._answers.of(side, Question(self.task(task)))
+            ("answers", side, task), lambda: self._answers.of(side, Question(self._asked(task)))
         )
 
     def noise_floor(self, task: str) -> NoiseFloor:
@@ -152,7 +153,7 @@ class ModelUpdate:
             MuscleError: If there are no such builds, or predictions cannot be made.
         """
         return self._memo.once(
-            ("noise floor", task), lambda: self._measure_noise_floor(self.task(task))
+            ("noise floor", task), lambda: self._measure_noise_floor(self._asked(task))
         )
 
     def flip_report(self, task: str, side: Literal["new", "compat"] = "new") -> FlipReport:
@@ -178,10 +179,14 @@ class ModelUpdate:
             MuscleError: If data are not usable, or a baseline where changes are accepted.
             ValueError: If `power` is out of range.
         """
+        from pytest_muscle.imported import plan_imported
         from pytest_muscle.predictions.question import Question
 
         plans = []
         for name, task in self.tasks.items():
+            if task.is_imported:
+                plans.append(plan_imported(self.predictions("old", name), task, power))
+                continue
             question = Question(task)
             if self.settings.accept_changes and self.baselines.has(name):
                 question = Question.same_as(task, self._read_baseline(task)[0])
@@ -199,29 +204,14 @@ class ModelUpdate:
         return floor
 
     def check(self) -> None:
-        """Check what can be checked before any data is read: templates, metrics, strategy, noise.
+        """Check what can be checked before any data is read; see `check_configuration`.
 
         Raises:
             ConfigurationError: It names file and key.
         """
-        from pytest_muscle.training.objectives import find_objective
+        from pytest_muscle.consistency import check_configuration
 
-        for task in self.tasks.values():
-            _ = task.renderer
-            if task.is_graded and task.gate.max_inconsistency is not None:
-                raise ConfigurationError(
-                    "is known of right and wrong answers, and this task has graded scores",
-                    where=f"{self.settings.path.name}: {join('tasks', task.name)}.gate."
-                    "max_inconsistency",
-                    hint="set it in [tasks.NAME.gate] of other tasks, not in [gate]",
-                )
-        find_objective(
-            self.settings.compat.strategy, where=f"{self.settings.path.name}: compat.strategy"
-        )
-        if self.settings.noise.vary is not None:
-            from pytest_muscle.builds import check_noise
-
-            check_noise(self.settings, self.tasks.values())
+        check_configuration(self.settings, self.tasks.values())
 
     @cached_property
     def baselines(self) -> Baselines:
@@ -230,7 +220,26 @@ class ModelUpdate:
 
         return Baselines(self.settings.baselines, self.settings.root)
 
+    def _asked(self, name: str) -> Task:
+        """Return a task that models are asked.
+
+        Raises:
+            ConfigurationError: If there is no such task, or its answers are read from logs.
+        """
+        task = self.task(name)
+        if task.is_imported:
+            _ = task.eval  # says why not
+        return task
+
     def _make_predictions(self, side: Side, task: Task) -> Predictions:
+        if task.is_imported:
+            from pytest_muscle.imported import read_imported
+
+            old = None if side == "old" else self.predictions("old", task.name)
+            table = read_imported(self.settings, task, side, old)
+            if side == "old":
+                self._warn_of_gate(task, len(table))
+            return table
         if side == "old":
             table = self._old_predictions(task)
             self._warn_of_gate(task, len(table))

@@ -26,6 +26,14 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models, and tests beside each other
 
 pytest_plugins = ["pytester"]
 
+
+@pytest.fixture(autouse=True)
+def no_ci_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide where these tests run from the runs inside them, which would write in its summary."""
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "CI_COMMIT_"))]:
+        monkeypatch.delenv(name)
+
+
 TINY: dict[str, object] = {
     "hidden_size": 32,
     "intermediate_size": 64,

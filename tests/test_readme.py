@@ -44,6 +44,8 @@ def key_rows(kind: type) -> list[str]:
         if default is None:
             optional = type(None) in typing.get_args(hints[field.name])
             shown = "–" if optional else "required"
+        elif default == "":  # the key's help says where it is needed
+            shown = "–"
         elif isinstance(default, bool):
             shown = f"`{str(default).lower()}`"
         elif isinstance(default, str | tuple):

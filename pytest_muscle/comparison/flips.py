@@ -59,7 +59,7 @@ def list_flips(report: FlipReport, limit: int | None) -> tuple[Flip, ...]:
         positions,
         pairs.new_answers_at(positions),
         pairs.new_scores_at(positions).tolist() if pairs.graded else [None] * len(positions),
-        *_texts(report, positions),
+        *texts_at(report, positions),
         strict=True,
     )
     return tuple(
@@ -78,7 +78,7 @@ def list_flips(report: FlipReport, limit: int | None) -> tuple[Flip, ...]:
     )
 
 
-def _texts(report: FlipReport, positions: Positions) -> tuple[list[str | None], list[str | None]]:
+def texts_at(report: FlipReport, positions: Positions) -> tuple[list[str | None], list[str | None]]:
     """Return what the old and the new model wrote at positions that both were asked at."""
     old = None if report.old is None else report.old.columns.texts
     new = None if report.given is None else report.given.columns.texts

@@ -239,12 +239,22 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read a table that `save` wrote.
+        """Read a table that `save` wrote, or the log of another tool.
+
+        Args:
+            path: The table's file; or a text `NAME:PATH?option=value&option=value`, where NAME is
+                that of an importer: csv, deepeval, inspect, lighteval,
+                lm-eval, promptfoo.
 
         Raises:
             PredictionsError: If a file is missing, a line is not a prediction, or the table is
-                not the one that its manifest was written for; it names file and line.
+                not the one that its manifest was written for; it names file and line. If a log is
+                not one of that tool, or several things in it could be meant; it lists them.
         """
+        if isinstance(path, str) and ":" in path:
+            from pytest_muscle.importers import import_predictions
+
+            return import_predictions(path)
         from pytest_muscle.predictions.jsonl import read_table
 
         rows, manifest = read_table(Path(path))

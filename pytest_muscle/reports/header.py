@@ -9,6 +9,7 @@ from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
     from pytest_muscle.settings import Settings
+    from pytest_muscle.settings.keys import ModelSettings
 
 
 def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
@@ -21,9 +22,11 @@ def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
     lines = [f"muscle: {settings.path.name}, tasks: {', '.join(settings.tasks) or 'none'}"]
     for version, model in (("old", settings.old), ("new", settings.new)):
         if model is None:
+            answers = getattr(settings, f"{version}_predictions")
+            lines += [f"muscle: {version} = answers of {answers}"] if answers else []
             continue
         kind = "local" if is_path(model.model, settings.root) else "hub"
-        name = f"{model.model}@{model.revision}" if model.revision else model.model
+        name = name_model(model)
         adapter = f", adapter {model.adapter}" if model.adapter else ""
         lines.append(f"muscle: {version} = {name} ({kind}{adapter})")
     lines += _describe_families(settings)
@@ -31,6 +34,11 @@ def describe_update(settings: Settings, *, verbose: bool = False) -> list[str]:
     held = _held(settings) if verbose else ""
     lines.append(f"muscle: device {run.device}, dtype {run.dtype}, cache {run.cache}{held}")
     return lines
+
+
+def name_model(model: ModelSettings) -> str:
+    """Return a configured model in words: its path or hub id, and its revision if it has one."""
+    return f"{model.model}@{model.revision}" if model.revision else model.model
 
 
 def _describe_families(settings: Settings) -> list[str]:

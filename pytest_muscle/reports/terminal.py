@@ -200,25 +200,27 @@ def render_summary(rows: Sequence[TaskSummary], width: int) -> str:
     if too_wide > 0:
         longest = max(NARROWEST_TASK, max(map(len, names)) - too_wide)
         table = _render(rows, [shorten(name, longest) for name in names])
-    legend = [LEGEND_COMPAT if any(map(_has_compat, rows)) else LEGEND]
+    legend = [LEGEND_COMPAT if any(map(has_compat, rows)) else LEGEND]
     if any(map(_is_partial, rows)):
         legend.append(LEGEND_NEEDED)
     if any(row.stopped or row.compat_stopped for row in rows):
         legend.append(LEGEND_STOPPED)
-    legend += [line for row in rows for line in _describe_stops(row)]
-    legend += [line for row in rows for line in _describe_graded(row)]
-    legend += [
-        describe_noise(row.task, row.noise, nfr=row.nfr, compat_nfr=row.compat_nfr)
-        for row in rows
-        if row.noise is not None
-    ]
+    legend += [line for row in rows for line in describe_row(row)]
     return "\n".join([table, *legend])
+
+
+def describe_row(row: TaskSummary) -> list[str]:
+    """Return what the table has no room for: early decisions, graded scores, the noise floor."""
+    lines = [*_describe_stops(row), *_describe_graded(row)]
+    if row.noise is not None:
+        lines.append(describe_noise(row.task, row.noise, nfr=row.nfr, compat_nfr=row.compat_nfr))
+    return lines
 
 
 def _render(rows: Sequence[TaskSummary], names: Sequence[str]) -> str:
     from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
-    with_compat = any(map(_has_compat, rows))
+    with_compat = any(map(has_compat, rows))
     cells = [_cells(row, name, with_compat) for row, name in zip(rows, names, strict=True)]
     # Headers go in as rows, because tabulate makes a column two wider than its header.
     table: list[Sequence[str]] = [*_lines(cells[0]), SEPARATING_LINE]
@@ -277,7 +279,8 @@ def _percent(rate: float | None, decimals: int) -> str:
     return NONE if rate is None else percent(rate, decimals, "")
 
 
-def _has_compat(row: TaskSummary) -> bool:
+def has_compat(row: TaskSummary) -> bool:
+    """Return whether the old model was compared with the compat one."""
     return row.compat_nfr is not None or row.compat_least_nfr is not None
 
 

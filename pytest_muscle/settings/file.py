@@ -17,6 +17,7 @@ from pytest_muscle.settings.keys import (
     CompatSettings,
     ModelSettings,
     RecipeSettings,
+    ReportSettings,
     RunSettings,
     Settings,
     TaskSettings,
@@ -25,11 +26,12 @@ from pytest_muscle.settings.keys import (
 from pytest_muscle.settings.kinds import check_kind
 from pytest_muscle.settings.limits import check_gate, with_families
 from pytest_muscle.settings.locations import check_locations, existing, is_path
+from pytest_muscle.settings.logs import check_answers
 from pytest_muscle.settings.paths import local_path
 from pytest_muscle.settings.pins import find_unpinned
 from pytest_muscle.settings.table import join, read_table, show
 
-TABLES = ("old", "new", "tasks", "gate", "noise", "adapter", "compat", "run")
+TABLES = ("old", "new", "tasks", "gate", "noise", "adapter", "compat", "run", "report")
 
 
 def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -> Settings:  # noqa: B008
@@ -50,21 +52,26 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     run = dict(_table(raw, "run", file))
     if flags.device is not None:
         run["device"] = flags.device
-    if flags.cache is not None:
-        if not flags.cache:
-            raise ConfigurationError("is empty", where="--muscle-cache", hint="name a directory")
-        run["cache"] = str(local_path(flags.cache, invocation_dir))
+    report = dict(_table(raw, "report", file))
+    for table, key, flag, path_given in (
+        (run, "cache", "cache", flags.cache),
+        (report, "dir", "report", flags.report),
+        (report, "history", "history", flags.history),
+    ):
+        if path_given is not None:
+            table[key] = _given_path(path_given, f"--muscle-{flag}", invocation_dir)
     gate = _table(raw, "gate", file)
     adapter = _table(raw, "adapter", file)
     settings = Settings(
         path=path.resolve(),
-        old=_model(raw, "old", file),
-        new=_model(raw, "new", file),
+        **_version(raw, "old", flags.old, file),
+        **_version(raw, "new", flags.new, file),
         gate=_gate(gate, file, whole=not raw.get("tasks")),
         noise=read_table(NoiseSettings, _table(raw, "noise", file), file=file, key="noise"),
         adapter=read_table(RecipeSettings, adapter, file=file, key="adapter"),
         compat=_compat(adapter, _table(raw, "compat", file), file),
         run=read_table(RunSettings, run, file=file, key="run"),
+        report=read_table(ReportSettings, report, file=file, key="report"),
         tasks=with_families(
             {
                 name: _task(name, table, gate, file)
@@ -83,6 +90,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
         old=_override(settings.old, flags.old, "--muscle-old", settings.root, invocation_dir),
         new=_override(settings.new, flags.new, "--muscle-new", settings.root, invocation_dir),
     )
+    check_answers(settings)
     check_locations(settings, flags=_named_by(flags))
     if settings.strict:
         for unpinned in find_unpinned(settings):
@@ -104,9 +112,16 @@ def _compat(adapter: Mapping[str, Any], compat: Mapping[str, Any], file: str) ->
     return read_table(CompatSettings, {**inherited, **compat}, file=file, key="compat")
 
 
+def _given_path(path: str, flag: str, invocation_dir: Path) -> str:
+    if not path:
+        what = "a file" if flag == "--muscle-history" else "a directory"
+        raise ConfigurationError("is empty", where=flag, hint=f"name {what}")
+    return str(local_path(path, invocation_dir))
+
+
 def _named_by(flags: Flags) -> dict[str, str]:
     """Return the flags that replace something of the file, by what they replace."""
-    keys = ("old", "new", "cache")
+    keys = ("old", "new", "cache", "report", "history")
     return {key: f"--muscle-{key}" for key in keys if getattr(flags, key) is not None}
 
 
@@ -142,8 +157,24 @@ def _table(raw: Mapping[str, Any], key: str, file: str, *, parent: str = "") -> 
     return table
 
 
-def _model(raw: Mapping[str, Any], key: str, file: str) -> ModelSettings | None:
-    return read_table(ModelSettings, raw[key], file=file, key=key) if key in raw else None
+def _version(raw: Mapping[str, Any], key: str, flag: str | None, file: str) -> dict[str, Any]:
+    """Return what `[old]` or `[new]` names, a model or its answers; a flag replaces either."""
+    if key not in raw:
+        return {}
+    model = read_table(ModelSettings, raw[key], file=file, key=key)
+    if model.predictions is None:
+        if not model.model:
+            hint = ModelSettings.__dataclass_fields__["model"].metadata["help"]
+            raise ConfigurationError("missing", where=f"{file}: {key}.model", hint=hint)
+        return {key: model}
+    for other in raw[key]:
+        if other != "predictions":
+            raise ConfigurationError(
+                "has no effect beside predictions: no model is asked",
+                where=f"{file}: {key}.{other}",
+                hint="leave one of them out",
+            )
+    return {} if flag is not None else {f"{key}_predictions": model.predictions}
 
 
 def _task(name: str, table: Any, gate: Mapping[str, Any], file: str) -> TaskSettings:

@@ -29,6 +29,8 @@ class Flags(NamedTuple):
     no_train: bool = False
     accept_changes: bool = False
     strict: bool = False
+    report: str | None = None
+    history: str | None = None
 
 
 def find_file(rootdir: Path, flags: Flags, invocation_dir: Path) -> Path | None:

@@ -11,7 +11,7 @@ from pytest_muscle.settings.field import key as _key
 from pytest_muscle.settings.gate_keys import GateSettings, NoiseSettings
 from pytest_muscle.settings.paths import local_path
 
-Kind = Literal["multiple_choice", "classification", "generation"]
+Kind = Literal["multiple_choice", "classification", "generation", "predictions"]
 Role = Literal["system", "user", "assistant"]
 Normalisation = Literal["case", "punctuation", "articles"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -27,7 +27,16 @@ class ModelSettings:
     `flag` is no key: it names the flag that stands in for the file's table, for errors.
     """
 
-    model: str = _key("A directory, a hub id or a .gguf file", filled=True)
+    model: str = _key(
+        "A directory, a hub id or a .gguf file; needed unless `predictions` is given",
+        "",
+        filled=True,
+    )
+    predictions: str | None = _key(
+        "Instead of a model: its answers, in a log of another tool (`lm-eval:PATH`, …) or a table "
+        "that `Predictions.save` wrote; `{task}` in it is the task's name",
+        filled=True,
+    )
     revision: str | None = _key(
         "Commit, branch or tag of a hub id; pin a commit, whole: 40 hex digits", filled=True
     )
@@ -63,9 +72,22 @@ class TaskSettings:
     `draws` is no key: builds that differ in drawn answers add it to `seed`, of the draws alone.
     """
 
-    kind: Kind = _key("multiple_choice, classification or generation")
+    kind: Kind = _key(
+        "multiple_choice, classification or generation; predictions: nothing is asked, both "
+        "models' answers are read from logs"
+    )
+    old_predictions: str | None = _key(
+        "The old model's answers, where kind is predictions; left out: `predictions` of [old]",
+        filled=True,
+    )
+    new_predictions: str | None = _key(
+        "The new model's answers, likewise; left out: `predictions` of [new]", filled=True
+    )
     eval: str = _key(
-        "Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME", filled=True
+        "Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME; needed unless kind is "
+        "predictions",
+        "",
+        filled=True,
     )
     train: str | None = _key(
         "Training data of the task adapters and the compat adapter", filled=True
@@ -86,7 +108,9 @@ class TaskSettings:
     )
     gold: str = _key(
         "Template of the right option: its index (from 0) or its text. Generation: the right "
-        'answer, or "{{ column }}" that holds a list of right ones',
+        'answer, or "{{ column }}" that holds a list of right ones. Needed unless kind is '
+        "predictions",
+        "",
         filled=True,
     )
     target: str | None = _key(
@@ -104,7 +128,7 @@ class TaskSettings:
         filled=True,
     )
     tolerance: float = _key(
-        "Generation: score changes of at most this are no flips", 0.0, minimum=0
+        "Generation, predictions: score changes of at most this are no flips", 0.0, minimum=0
     )
     extract: str | None = _key(
         "Generation: regular expression of the answer within the text; its first group, if it has "
@@ -252,6 +276,19 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """`[report]`: what is written at the end of a run; nothing where nothing is named."""
+
+    dir: str | None = _key(
+        "Directory of report.json, report.md and metrics.txt, inside the project; left out: none",
+        filled=True,
+    )
+    history: str | None = _key(
+        "JSONL file, inside the project, that gets a line per run; left out: none", filled=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything the user configured.
 
@@ -262,6 +299,8 @@ class Settings:
         accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
         strict: Whether what is else a warning is refused.
         with_compat: Whether the file has a table `[compat]`.
+        old_predictions: `predictions` of `[old]`; `old` is none then.
+        new_predictions: `predictions` of `[new]`; `new` is none then.
     """
 
     path: Path
@@ -281,11 +320,16 @@ class Settings:
         default_factory=CompatSettings, metadata={"help": "How the compat adapter is trained"}
     )
     run: RunSettings = field(default_factory=RunSettings, metadata={"help": "Where it runs"})
+    report: ReportSettings = field(
+        default_factory=ReportSettings, metadata={"help": "What a run writes"}
+    )
     limit: int | None = None
     train: bool = True
     accept_changes: bool = False
     strict: bool = False
     with_compat: bool = False
+    old_predictions: str | None = None
+    new_predictions: str | None = None
 
     def has_compat(self, task: str) -> bool:
         """Return whether a compat adapter is spoken of for a task: `[compat]` or its own key."""
@@ -309,3 +353,13 @@ class Settings:
     def baselines(self) -> Path:
         """The directory of the baselines."""
         return self.resolve(self.run.baselines)
+
+    @property
+    def report_dir(self) -> Path | None:
+        """The directory of the report files, if they are asked for."""
+        return None if self.report.dir is None else self.resolve(self.report.dir)
+
+    @property
+    def history(self) -> Path | None:
+        """The file that gets a line per run, if it is asked for."""
+        return None if self.report.history is None else self.resolve(self.report.history)

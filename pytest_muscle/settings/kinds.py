@@ -25,6 +25,17 @@ GENERATION_KEYS = (
     "top_p",
     "repeats",
 )
+PREDICTIONS_KEYS = (
+    "kind",
+    "old_predictions",
+    "new_predictions",
+    "tolerance",
+    "slices",
+    "slice_adjustment",
+    "find_slices",
+    "seed",
+)
+"""Keys of a task whose answers are read: nothing is asked, so no other has an effect."""
 DRAWING_KEYS = ("top_k", "top_p", "repeats")
 """Keys without effect where nothing is drawn."""
 
@@ -40,6 +51,24 @@ def check_kind(task: TaskSettings, given: Mapping[str, Any], where: str) -> None
     Raises:
         ConfigurationError: For the first key that is missing or out of place.
     """
+    if task.kind == "predictions":
+        others = [key for key in given if key not in PREDICTIONS_KEYS]
+        _refuse(
+            given,
+            others,
+            where,
+            "has no effect where kind is 'predictions': nothing is asked, answers are read",
+            "leave it out, or set another kind",
+        )
+        return
+    _refuse(
+        given,
+        ("old_predictions", "new_predictions"),
+        where,
+        f'belongs to kind = "predictions", and kind is {task.kind!r}',
+        "set kind, and name both models' answers: they are compared with each other alone",
+    )
+    _require(given, ("eval", "gold"), where)
     if task.kind == "generation":
         _check_generation(task, given, where)
     else:

@@ -38,7 +38,8 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
 
     Args:
         settings: What the user configured.
-        flags: The flag that named `old`, `new` or `cache`, where one did, for errors.
+        flags: The flag that named `old`, `new`, `cache`, `report` or `history`, where one did,
+            for errors. What a flag names may be written anywhere.
 
     Raises:
         ConfigurationError: For the first one that does not exist or is not what it should be.
@@ -58,6 +59,7 @@ def check_locations(settings: Settings, *, flags: Mapping[str, str] | None = Non
         _check_task(task, settings.root, f"{file}: {join('tasks', name)}")
     _check_cache(settings.cache, flags.get("cache", f"{file}: run.cache"))
     _check_baselines(settings, f"{file}: run.baselines")
+    _check_reports(settings, flags)
 
 
 def _check_cache(cache: Path, where: str) -> None:
@@ -94,6 +96,44 @@ def _check_baselines(settings: Settings, where: str) -> None:
         )
     if os.path.exists(path) and not os.path.isdir(path):
         raise ConfigurationError(f"{path} is not a directory", where=where)
+
+
+def _check_reports(settings: Settings, flags: Mapping[str, str]) -> None:
+    """Check where a run will write its reports, before it computes what they hold."""
+    file = settings.path.name
+    for name, key, path in (
+        ("report", "dir", settings.report_dir),
+        ("history", "history", settings.history),
+    ):
+        if path is None:
+            continue
+        where = flags.get(name, f"{file}: report.{key}")
+        if name not in flags and not path.is_relative_to(os.path.realpath(settings.root)):
+            raise ConfigurationError(
+                f"{path} is outside the project {settings.root}",
+                where=where,
+                hint=f"name a place inside it; --muscle-{name} may name any",
+            )
+        _check_writable(path, where, directory=name == "report")
+
+
+def _check_writable(path: Path, where: str, *, directory: bool) -> None:
+    try:
+        found: os.stat_result | None = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    except (OSError, ValueError) as error:  # too long a name; a NUL character
+        raise ConfigurationError(
+            f"cannot be written: {getattr(error, 'strerror', None) or error}", where=where
+        ) from error
+    if found is not None and stat.S_ISDIR(found.st_mode) != directory:
+        what = "not a directory" if directory else "a directory"
+        raise ConfigurationError(f"{path} is {what}", where=where)
+    there = next(above for above in (path, *path.parents) if os.path.lexists(above))
+    if there != path and not os.path.isdir(there):
+        raise ConfigurationError(f"{there} is not a directory", where=where)
+    if not os.access(there, os.W_OK):
+        raise ConfigurationError(f"{there} is not writable", where=where, hint="name another one")
 
 
 def _is_recorded(settings: Settings) -> bool:
@@ -182,7 +222,7 @@ def _check_adapter(
 def _check_task(task: TaskSettings, root: Path, table: str) -> None:
     for key in ("eval", "train", "fewshot_data"):
         data: str | None = getattr(task, key)
-        if data is not None:
+        if data:
             _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):
         _check_adapter(getattr(task, key), getattr(task, f"{key}_revision"), root, table, key)

@@ -65,6 +65,11 @@ class Task:
         return self.settings.kind == "generation"
 
     @property
+    def is_imported(self) -> bool:
+        """Whether nothing is asked, and both models' answers are read from logs."""
+        return self.settings.kind == "predictions"
+
+    @property
     def tolerance(self) -> float:
         """The largest change of a score that is no flip."""
         return self.settings.tolerance
@@ -179,6 +184,12 @@ class Task:
     @cached_property
     def _evaluation(self) -> tuple[Examples, str]:
         keys = self.settings
+        if self.is_imported:
+            raise ConfigurationError(
+                "asks nothing: its kind is 'predictions', both models' answers are read",
+                where=self._where,
+                hint="set another kind to ask a model",
+            )
         conditions = [self.conditions] if self.generates else []
         digest = ListDigest(keys.kind, self.metric, keys.delimiter, *conditions)
         examples = self._read(

@@ -130,6 +130,20 @@ def test_a_flag_s_path_is_relative_to_where_pytest_starts(project):
     assert found.cache == project / "models" / "c"
 
 
+def test_reports_by_flags_may_be_anywhere(project, tmp_path):
+    (project / "muscle.toml").write_text(CONFIGURATION + '[report]\ndir = "a"\nhistory = "b"\n')
+    assert read(project).report_dir == project / "a"
+    found = read_settings(
+        project / "muscle.toml",
+        Flags(report="../r", history=str(tmp_path / "h")),
+        invocation_dir=project,
+    )
+    assert (found.report_dir, found.history) == (project.parent / "r", tmp_path / "h")
+    for flag in ("report", "history"):
+        with pytest.raises(ConfigurationError, match=f"^--muscle-{flag}: is empty"):
+            read(project, **{flag: ""})
+
+
 def test_a_flag_s_model_replaces_all_of_the_file_s_table(project):
     found = read(project, old="models/v2", new="org/other@abc")
     assert found.old.tokenizer is None

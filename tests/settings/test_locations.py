@@ -184,3 +184,50 @@ def test_a_folder_that_may_not_be_read_is_refused_in_words(project):
         assert "tasks.support.eval: no such file" in refusal(project, task())
     finally:
         (project / "data").chmod(0o755)
+
+
+# --- where reports are written
+
+
+def test_reports_are_written_nowhere_by_default(project):
+    found = read(project, "")
+    assert (found.report_dir, found.history) == (None, None)
+
+
+def test_reports_are_written_inside_the_project(project):
+    found = read(project, '[report]\ndir = "out/a"\nhistory = "out/runs.jsonl"')
+    assert found.report_dir == project / "out" / "a"
+    assert found.history == project / "out" / "runs.jsonl"
+    for key in ("dir", "history"):
+        for name in ("../x", str(project.parent / "x"), "data/../../x", "~/x", f"{project}-x"):
+            message = refusal(project, f"[report]\n{key} = {name!r}")
+            assert message.startswith(f"muscle.toml: report.{key}: ")
+            assert "is outside the project" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "problem"),
+    [
+        ("dir", "muscle.toml", "muscle.toml is not a directory"),
+        ("dir", "muscle.toml/a/b", "muscle.toml is not a directory"),
+        ("dir", "", "is empty"),
+        ("dir", "a\\u0000b", "cannot be written: embedded null byte"),
+        ("dir", "x" * 300, "cannot be written: File name too long"),
+        ("history", "data", "data is a directory"),
+        ("history", "data/eval.jsonl/x", "eval.jsonl is not a directory"),
+    ],
+)
+def test_where_a_report_cannot_be_is_refused(project, key, name, problem):
+    message = refusal(project, f'[report]\n{key} = "{name}"')
+    assert message.startswith(f"muscle.toml: report.{key}: ")
+    assert problem in message
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_report_in_a_folder_that_may_not_be_written_is_refused(project):
+    (project / "data").chmod(0o555)
+    try:
+        message = refusal(project, '[report]\ndir = "data/report"')
+        assert message.startswith(f"muscle.toml: report.dir: {project / 'data'} is not writable")
+    finally:
+        (project / "data").chmod(0o755)

@@ -1,0 +1,234 @@
+"""What a run came to: the one data structure that every report file is written from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pytest_muscle.reports.terminal import TaskSummary
+
+VERSION = 1
+"""Of `RunReport` as report.json has it. A field more leaves it; another meaning raises it."""
+
+MOST_FLIPS = 10
+"""Most flipped examples that Markdown shows of a task."""
+
+Change = Literal["negative", "positive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many examples are right or wrong with the old model and with a newer one.
+
+    Attributes:
+        negative: Right before and wrong now; of graded scores, those that fall. Where a gate was
+            decided early, those seen by then.
+        positive: Wrong before and right now; of graded scores, those that rise. None where the
+            newer model was not asked all examples, as the next two.
+        both_right: Right with both; none of graded scores.
+        both_wrong: Wrong with both; none of graded scores.
+        unasked: Examples that the newer model was not asked.
+    """
+
+    negative: int
+    positive: int | None = None
+    both_right: int | None = None
+    both_wrong: int | None = None
+    unasked: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlippedExample:
+    """One example that flipped, from old to new or from old to compat, in plain values.
+
+    What is none is not known: there is no such model, it was not asked, or answers are not texts.
+
+    Attributes:
+        position: Its place among the examples that the old model answered, from 0.
+        id: The example's id; as text unless it is a whole number.
+        question: The prompt without its few-shot examples.
+        gold: The right answer in words, as the answers.
+        to_new: "negative", "positive" or none, from old to new.
+        to_compat: The same, from old to compat.
+        old: The old model's answer in words.
+        new: The new model's.
+        compat: That of the new model with the compat adapter.
+        old_score: The metric's value for the old answer, of graded scores.
+        new_score: For the new one.
+        compat_score: For the compat model's.
+        old_text: All that the old model wrote, where it wrote a text.
+        new_text: The new model.
+        compat_text: The compat model.
+    """
+
+    position: int
+    id: str | int
+    question: str | None = None
+    gold: str | None = None
+    to_new: Change | None = None
+    to_compat: Change | None = None
+    old: str | None = None
+    new: str | None = None
+    compat: str | None = None
+    old_score: float | None = None
+    new_score: float | None = None
+    compat_score: float | None = None
+    old_text: str | None = None
+    new_text: str | None = None
+    compat_text: str | None = None
+
+    def merge(self, other: FlippedExample) -> FlippedExample:
+        """Return this example with what only the other one knows of it."""
+        names = [field.name for field in dataclasses.fields(self)]
+        mine = {name: getattr(self, name) for name in names}
+        others = {name: getattr(other, name) for name in names if mine[name] is None}
+        return dataclasses.replace(self, **others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDetails:
+    """What the summary of a task leaves out, in plain values that travel between processes.
+
+    Attributes:
+        task: Name of the task.
+        models: What answered, in words, by "old", "new" and "compat".
+        counts: How many are right or wrong, by "new" and "compat".
+        flips: The examples that flipped, in the order of the old model's answers.
+    """
+
+    task: str
+    models: Mapping[str, str]
+    counts: Mapping[str, Counts]
+    flips: tuple[FlippedExample, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the details as a dictionary of JSON values."""
+        return {
+            "task": self.task,
+            "models": dict(self.models),
+            "counts": {side: dataclasses.asdict(counts) for side, counts in self.counts.items()},
+            "flips": [flip_values(flip) for flip in self.flips],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TaskDetails:
+        """Return the details that `to_json` wrote."""
+        return cls(
+            task=values["task"],
+            models=values["models"],
+            counts={side: Counts(**counts) for side, counts in values["counts"].items()},
+            flips=tuple(FlippedExample(**flip) for flip in values["flips"]),
+        )
+
+    def merge(self, other: TaskDetails) -> TaskDetails:
+        """Return these details with what only the other ones know of the same task."""
+        flips = {flip.position: flip for flip in self.flips}
+        for flip in other.flips:
+            known = flips.get(flip.position)
+            flips[flip.position] = flip if known is None else known.merge(flip)
+        return TaskDetails(
+            task=self.task,
+            models={**other.models, **self.models},
+            counts={**other.counts, **self.counts},
+            flips=tuple(flips[position] for position in sorted(flips)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedTest:
+    """One test of a task that failed.
+
+    Attributes:
+        nodeid: pytest's name of it.
+        message: The first line of what it said.
+        file: Its file, relative to pytest's root directory.
+        line: Its first line, from 1, where it is known.
+    """
+
+    nodeid: str
+    message: str
+    file: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReport:
+    """What a run says of one task.
+
+    Attributes:
+        name: Name of the task.
+        tests: How many of its tests were run.
+        failed: Those that failed.
+        summary: What the terminal's table shows; none where nothing was compared.
+        details: What that leaves out; none where nothing was compared.
+    """
+
+    name: str
+    tests: int = 0
+    failed: tuple[FailedTest, ...] = ()
+    summary: TaskSummary | None = None
+    details: TaskDetails | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all of its tests passed; none where none was run."""
+        return not self.failed if self.tests else None
+
+    @property
+    def negative_flips(self) -> tuple[FlippedExample, ...]:
+        """The examples that the new model breaks; without one, those that the compat model does."""
+        if self.details is None:
+            return ()
+        to = "to_new" if "new" in self.details.counts else "to_compat"
+        flips = self.details.flips
+        return tuple(flip for flip in flips if getattr(flip, to) == "negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What a run came to.
+
+    Attributes:
+        written: When, ISO 8601 in UTC.
+        pytest_muscle: The version of pytest-muscle.
+        settings: Name of the configuration file.
+        old: The old model as it is configured, in words.
+        new: The new model as it is configured, in words.
+        commit: The commit that the CI service says it builds.
+        exit_status: pytest's exit code.
+        tasks: Those that were compared or tested, in the order of the file.
+    """
+
+    written: str
+    pytest_muscle: str
+    settings: str
+    old: str | None = None
+    new: str | None = None
+    commit: str | None = None
+    exit_status: int = 0
+    tasks: tuple[TaskReport, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was stopped before its end, so that this is what was known by then."""
+        return self.exit_status == 2  # pytest.ExitCode.INTERRUPTED
+
+    @property
+    def verdict(self) -> Literal["passed", "failed", "none"]:
+        """Whether the tests of all tasks passed; "none" where none was run."""
+        outcomes = [task.passed for task in self.tasks]
+        if False in outcomes:
+            return "failed"
+        return "passed" if True in outcomes else "none"
+
+
+_FLIP_FIELDS = tuple(field.name for field in dataclasses.fields(FlippedExample))
+
+
+def flip_values(flip: FlippedExample) -> dict[str, Any]:
+    """Return what is known of a flipped example as JSON values; the rest is left out."""
+    values = ((name, getattr(flip, name)) for name in _FLIP_FIELDS)
+    return {name: value for name, value in values if value is not None}
