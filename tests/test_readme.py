@@ -26,6 +26,7 @@ TABLES = {
     "[adapter]": keys.RecipeSettings,
     "[compat]": keys.CompatSettings,
     "[run]": keys.RunSettings,
+    "[report]": keys.ReportSettings,
 }
 
 

@@ -45,7 +45,10 @@ def test_the_workflow_has_what_a_workflow_needs():
 
 def test_the_pipeline_has_what_a_pipeline_needs():
     job = example("image:")["negative-flips"]
-    assert job["artifacts"]["reports"] == {"junit": "model-update.xml"}
+    assert job["artifacts"]["reports"] == {
+        "junit": "model-update.xml",
+        "metrics": "muscle-report/metrics.txt",
+    }
     assert ".muscle_cache" in job["cache"]["paths"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -133,12 +133,32 @@ def concentration_p(
         all_flips: Negative flips among all examples.
         n: Number of all examples.
     """
-    from scipy.stats import hypergeom
-
     counts = np.stack([np.asarray(flips, np.int64), np.asarray(sizes, np.int64)])
     unlike, where = np.unique(counts, axis=1, return_inverse=True)  # small slices are much alike
-    found = np.asarray(hypergeom.sf(unlike[0] - 1, n, all_flips, unlike[1]), np.float64)
-    return np.clip(found, 0.0, 1.0)[where.reshape(-1)]
+    tails = [
+        _hypergeometric_tail(flipped, size, all_flips, n)
+        for flipped, size in zip(*unlike.tolist(), strict=True)
+    ]
+    return np.array(tails, dtype=np.float64)[where.reshape(-1)]
+
+
+def _hypergeometric_tail(flipped: int, size: int, all_flips: int, n: int) -> float:
+    """Return the probability of so many flips or more in a slice, with all flips dealt at random.
+
+    scipy.stats has it, and takes most of a second to import; scipy.special does not.
+    """
+    from scipy.special import gammaln, logsumexp
+
+    least = max(flipped, size - (n - all_flips), 0)
+    counts = np.arange(least, min(size, all_flips) + 1)
+    if least == max(0, size - (n - all_flips)):
+        return 1.0
+
+    def log_choose(whole: int, part: NDArray[np.int64] | int) -> Any:
+        return gammaln(whole + 1) - gammaln(part + 1) - gammaln(whole - part + 1)
+
+    ways = log_choose(all_flips, counts) + log_choose(n - all_flips, size - counts)
+    return min(1.0, float(np.exp(logsumexp(ways) - log_choose(n, size))))
 
 
 def adjust_slices(slices: Iterable[SliceFlips], method: str = "holm") -> list[SliceFlips]:

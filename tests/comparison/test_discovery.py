@@ -94,7 +94,6 @@ def test_a_column_that_says_the_same_again_adds_nothing():
     assert found.conditions == (("language", "fr"),)
 
 
-@pytest.mark.usefixtures("garbage_left_alone")
 def test_where_no_slice_is_planted_findings_are_no_more_frequent_than_the_level():
     false = 0
     for seed in range(200):
@@ -103,7 +102,6 @@ def test_where_no_slice_is_planted_findings_are_no_more_frequent_than_the_level(
     assert false <= 200 * 0.1
 
 
-@pytest.mark.usefixtures("garbage_left_alone")
 def test_rates_are_not_inflated_by_the_search():
     searched, confirmed = [], []
     for seed in range(50):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from pytest_muscle.comparison.families import adjust, family_confidence
 from pytest_muscle.comparison.intervals import clopper_pearson_upper
@@ -22,6 +23,15 @@ def test_benjamini_hochberg_is_that_of_scipy():
     assert adjust(p_values, "benjamini-hochberg") == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("method", "theirs"), [("holm", "holm"), ("benjamini-hochberg", "fdr_bh")])
+def test_adjusted_p_values_are_those_of_statsmodels(method: str, theirs: str):
+    random = np.random.default_rng(3)
+    for tests in (2, 7, 300):
+        p_values = np.round(random.random(tests) ** 3, 2)  # some are equal
+        expected = multipletests(p_values, method=theirs)[1]
+        assert adjust(p_values, method) == pytest.approx(expected)
+
+
 def test_none_leaves_p_values_as_they_are():
     assert adjust([0.2, 0.1], "none").tolist() == [0.2, 0.1]
     for method in ("holm", "benjamini-hochberg", "none"):
@@ -29,7 +39,6 @@ def test_none_leaves_p_values_as_they_are():
         assert adjust([0.3], method) == pytest.approx([0.3])
 
 
-@pytest.mark.usefixtures("garbage_left_alone")
 def test_holm_keeps_false_findings_at_the_level_where_some_are_true():
     random = np.random.default_rng(2)
     false = 0
