@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.cache import PREDICTIONS
+from pytest_muscle.digests import digest_json
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import Settings
@@ -125,7 +126,9 @@ class Answers:
         from pytest_muscle.models.answering import answer, answer_until_decided
 
         task = question.task
-        model = self._models.task_model(side, task)
+        # Draws that two models share would make them alike beyond what builds of one are.
+        stream = digest_json(self._models.facts(side, task))
+        model = replace(self._models.task_model(side, task), stream=stream)
         note = "" if self._build is None else self._build.note
         description = f"{task.name}: {side} model answers{note}"
         if stopping is None:

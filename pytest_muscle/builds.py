@@ -80,7 +80,7 @@ def plan_builds(settings: Settings, task: Task, placement: Placement) -> BuildPl
     version = _version(settings)
     varied = settings.noise.vary
     if varied is None:
-        varied = _usual_variation(settings, task, version)
+        varied = _usual_variation(settings, task, version, placement)
     elif (problem := _find_problem(settings, task, version, varied)) is not None:
         raise problem
     kinds = {"seed": _by_seed, "dtype": _by_dtype, "batch": _by_batch, "sampling": _by_sampling}
@@ -144,12 +144,17 @@ def _version(settings: Settings) -> Version:
     return version
 
 
-def _usual_variation(settings: Settings, task: Task, version: Version) -> Variation:
+def _usual_variation(
+    settings: Settings, task: Task, version: Version, placement: Placement
+) -> Variation:
     usual: tuple[Variation, Variation] = "seed", "sampling"
     for varied in usual:
         if _find_problem(settings, task, version, varied) is None:
             return varied
-    return "dtype"
+    from pytest_muscle.models.device import runnable_dtypes
+
+    dtypes = runnable_dtypes(placement.device, placement.dtype)
+    return "dtype" if (settings.noise.repeats or 2) <= len(dtypes) else "batch"
 
 
 def _find_problem(

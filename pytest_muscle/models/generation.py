@@ -58,8 +58,8 @@ def generate_texts(
         network: A causal language model of transformers, with or without PEFT adapter.
         tokenizer: Its tokenizer.
         prompts: Token ids; they are read in windows.
-        decoding: How texts are written. Draws depend on the seed, the prompt and the number of
-            the repeat alone: another model with this tokenizer has the same ones.
+        decoding: How texts are written. Draws depend on seed, stream, prompt and the
+            number of the repeat alone.
         engine: How the model is run; found out by a probe if it is not given.
         batch_tokens: Most tokens in one batch, prompts, padding and all that may be written
             included; by default as many as pay and fit into memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -198,12 +198,14 @@ class LanguageModel:
         adapter: Directory of the adapter, or none.
         batch_tokens: Most tokens in one scoring batch.
         progress: Where progress is shown.
+        stream: Of its draws: two models that draw by one seed are independent by this.
     """
 
     base: BaseModel
     adapter: Path | None = None
     batch_tokens: int | Literal["auto"] = "auto"
     progress: Progress = field(default=SILENT, repr=False)
+    stream: str = ""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -292,7 +294,7 @@ class LanguageModel:
                 network,
                 self.tokenizer,
                 prompts,
-                decoding,
+                replace(decoding, stream=self.stream),
                 engine=engine,
                 batch_tokens=self.batch_tokens,
                 total=total,

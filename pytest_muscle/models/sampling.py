@@ -75,13 +75,16 @@ def draw(probabilities: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(reached, wanted, right=True)[:, 0].clamp(max=reached.shape[-1] - 1)
 
 
-def source_of_draws(seed: int, prompt: Sequence[int], repeat: int) -> random.Random:
+def source_of_draws(
+    seed: int, prompt: Sequence[int], repeat: int, stream: str = ""
+) -> random.Random:
     """Return where the draws of one text come from: the same ones whatever else is written.
 
     Args:
         seed: The task's.
         prompt: Token ids.
         repeat: Which of the prompt's texts, from 0.
+        stream: Who draws.
     """
-    text = json.dumps([seed, repeat, *prompt]).encode()
+    text = json.dumps([stream, seed, repeat, *prompt]).encode()
     return random.Random(int.from_bytes(blake2b(text, digest_size=16).digest()))

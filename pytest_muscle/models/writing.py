@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -49,7 +50,7 @@ class Writing:
     def __init__(self, parts: NetworkParts, decoding: Decoding, ending: Ending) -> None:
         self._parts = parts
         self._head = parts.head()
-        self._seed = decoding.seed
+        self._seed, self._stream = decoding.seed, decoding.stream
         self._choose = TokenChooser(decoding).choose
         self._ending = ending
 
@@ -83,9 +84,7 @@ class Writing:
             logits = logits[index]
         history = pad_left([draft.prompt for draft in batch], fill=logits.shape[-1])
         history = history.to(logits.device)
-        growing = [
-            (draft, source_of_draws(self._seed, draft.prompt, draft.repeat)) for draft in batch
-        ]
+        growing = [(draft, self._source(draft)) for draft in batch]
         while True:
             chosen = self._choose(logits, history, [source for _, source in growing])
             tokens = chosen.tolist()
@@ -102,13 +101,16 @@ class Writing:
             logits = rows.step([tokens[row] for row in left])
 
     def _write_alone(self, draft: Draft) -> None:
-        source = source_of_draws(self._seed, draft.prompt, draft.repeat)
+        source = self._source(draft)
 
         def choose(logits: torch.Tensor, history: torch.Tensor) -> tuple[int, bool]:
             draft.tokens.append(int(self._choose(logits, history, [source])))
             return draft.tokens[-1], self._is_over(draft)
 
         run_alone(self._parts, draft.prompt, draft.limit, choose)
+
+    def _source(self, draft: Draft) -> random.Random:
+        return source_of_draws(self._seed, draft.prompt, draft.repeat, self._stream)
 
     def _is_over(self, draft: Draft) -> bool:
         return len(draft.tokens) >= draft.limit or self._ending.is_reached(draft.tokens)

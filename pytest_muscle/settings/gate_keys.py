@@ -78,5 +78,5 @@ class NoiseSettings:
     vary: Variation | None = key(
         "What they differ in: seed (of the task adapter), dtype, batch (its size) or sampling (the "
         "seed of drawn answers); left out: seed where the task's adapter is trained, sampling "
-        "where answers are drawn, else dtype"
+        "where answers are drawn, else dtype, or batch where there are too few types"
     )

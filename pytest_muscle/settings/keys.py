@@ -333,7 +333,9 @@ class Settings:
 
     def has_compat(self, task: str) -> bool:
         """Return whether a compat adapter is spoken of for a task: `[compat]` or its own key."""
-        return self.with_compat or self.tasks[task].compat_adapter is not None
+        keys = self.tasks[task]
+        can_be = keys.train is not None or self.compat.adapter is not None
+        return keys.compat_adapter is not None or (self.with_compat and can_be)
 
     @property
     def root(self) -> Path:

@@ -20,6 +20,7 @@ class Decoding:
         top_p: Draw from the likeliest tokens that make up this share of the probability.
         repeats: How many answers are drawn to each prompt.
         seed: Of the draws; each prompt and repeat has draws of its own, whatever else is asked.
+        stream: Who draws: another one has other draws by the same seed.
     """
 
     max_new_tokens: int = 256
@@ -30,6 +31,7 @@ class Decoding:
     top_p: float = 1.0
     repeats: int = 1
     seed: int = 0
+    stream: str = ""
 
     @property
     def samples(self) -> bool:
@@ -38,4 +40,7 @@ class Decoding:
 
     def to_json(self) -> dict[str, Any]:
         """Return all that determines the texts, as JSON values."""
-        return {**asdict(self), "stop": list(self.stop)}
+        values = {**asdict(self), "stop": list(self.stop)}
+        if not self.stream:
+            del values["stream"]
+        return values

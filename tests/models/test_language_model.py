@@ -246,3 +246,15 @@ def test_texts_are_those_of_the_model_with_the_adapter(base, directory, adapters
         model = LanguageModel(base, adapter)
         assert model.generate([prompt], Decoding(max_new_tokens=8)) == [(texts[-1],)]
     assert len(set(texts)) == 3
+
+
+def test_two_models_with_one_seed_draw_independently(tiny_models, base_of):
+    base = base_of(tiny_models / "v1")
+    prompts = [tuple(base.tokenizer.encode(f"Question: {word}")) for word in ("a", "b", "c", "d")]
+    decoding = Decoding(max_new_tokens=8, temperature=1.0, repeats=3, seed=5)
+    texts = {
+        stream: LanguageModel(base, stream=stream).generate(prompts, decoding)
+        for stream in ("old", "new")
+    }
+    assert texts["old"] != texts["new"]
+    assert texts["old"] == LanguageModel(base, stream="old").generate(prompts, decoding)

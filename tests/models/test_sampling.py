@@ -36,6 +36,7 @@ def test_draws_follow_the_distribution():
 
 def test_sources_depend_on_seed_prompt_and_repeat():
     first = source_of_draws(1, (2, 3), 0).random()
+    assert source_of_draws(1, (2, 3), 0, "another model").random() != first
 
     assert source_of_draws(1, [2, 3], 0).random() == first
     others = [(2, (2, 3), 0), (1, (3, 2), 0), (1, (2,), 3), (1, (2, 3), 1), (1, (23,), 0)]
