@@ -140,7 +140,7 @@ def test_by_dtype_the_floor_is_between_the_answers_of_runs_in_those_types(projec
         ).predictions("new", "colours")
         for dtype in ("float32", "bfloat16")
     ]
-    assert floor.rate == flips_between(fresh)
+    assert floor.rate == pytest.approx(flips_between(fresh))
     assert {row.loglikelihoods for row in fresh[0]}.isdisjoint(
         row.loglikelihoods for row in fresh[1]
     )
@@ -208,6 +208,10 @@ def test_by_sampling_only_the_draws_are_others(project, asked, tmp_path):
         assert other.columns.digests.differ(usual.columns.digests).sum() == 0  # the same prompts
         assert other.columns.texts.tolist() != usual.columns.texts.tolist()
     assert asked == []
+
+
+def test_more_builds_than_types_differ_in_their_batches(project):
+    assert update_of(project, "repeats = 3").noise_floor("colours").varied == "batch"
 
 
 def test_without_few_shot_examples_drawn_builds_are_runs_with_other_seeds(project, asked):
@@ -284,7 +288,12 @@ def test_batches_are_halved_and_the_last_has_one_example(project):
         ),
         ("learnt", 'vary = "seed"', (), "new version's adapter for task 'learnt' is given"),
         ("colours", 'vary = "seed"', (GIVEN,), "'colours' has no train set"),
-        ("colours", "repeats = 3", (), "device 'cpu' runs 2 types: float32, bfloat16\n  leave"),
+        (
+            "colours",
+            'vary = "dtype"\nrepeats = 3',
+            (),
+            "device 'cpu' runs 2 types: float32, bfloat16\n  leave",
+        ),
         (
             "colours",
             'vary = "batch"\nrepeats = 12',
