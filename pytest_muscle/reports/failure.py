@@ -45,7 +45,7 @@ def render_failure(
     if report.stop is not None:
         stop = report.stop
         parts.append(
-            f"The new model was asked {stop.asked:,} of the {stop.can_flip:,} examples that can "
+            f"Asked were {stop.asked:,} of the {stop.can_flip:,} examples that can "
             f"flip, in a random order, of {stop.population:,} in all ([gate] sequential = true)."
         )
     elif report.pairs.unasked is not None:

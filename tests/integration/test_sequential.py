@@ -148,8 +148,7 @@ def test_a_failing_gate_shows_the_flips_seen_and_the_reason(project):
             "E *FlipAssertionError: task 'colours': 99 % upper bound of the negative flip rate is "
             "more than the allowed 3.00 %; * of * examples asked flip*",
             "E *99 % upper bound of the negative flip rate *≥ * % (* asked) * ≤ 3.00 %  exceeded",
-            "E *The new model was asked * of the * examples that can flip, in a random order, of "
-            "600 in all *",
+            "E *Asked were * of the * examples that can flip, in a random order, of 600 in all *",
             "E *negative flips seen, old → new, the first 10 of *",
             "colours: new decided after * of * that can flip (of 600): fails*",
         ]

@@ -218,7 +218,7 @@ def test_a_gate_that_was_decided_early_says_how_and_what_was_seen():
     assert "≤ 20.00 %  exceeded" in text
     assert "accuracy old → new  100.00 % → –" in text
     assert (
-        "The new model was asked 2 of the 5 examples that can flip, in a random order, of 5 in all "
+        "Asked were 2 of the 5 examples that can flip, in a random order, of 5 in all "
         "([gate] sequential = true).\n\nnegative flips seen, old → new:\n"
     ) in text
     assert [line.split()[0] for line in text.splitlines()[-2:]] == ["e1", "e2"]
