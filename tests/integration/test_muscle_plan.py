@@ -109,11 +109,12 @@ def test_slices_are_counted_in_the_data(project):
 def test_only_the_controller_of_xdist_plans(project):
     project.makeconftest(
         """
-        import os, pathlib
+        import pathlib
         from pytest_muscle.session import session_of
+        from pytest_muscle.workers import worker_name
 
         def pytest_sessionfinish(session):
-            name = os.environ.get("PYTEST_XDIST_WORKER", "controller")
+            name = worker_name(session.config) or "controller"
             pathlib.Path(f"{name}.txt").write_text(str(len(session_of(session.config).plans)))
         """
     )
