@@ -1,0 +1,138 @@
+"""report.html: a run as one page for a browser, which loads nothing and runs no text of the data.
+
+What comes from data or models gets into the page in two ways. Jinja2 escapes what stands in it, and
+the flipped examples are JSON that its script shows as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_muscle.reports.data import flip_values
+from pytest_muscle.reports.figures import (
+    draw_changes,
+    draw_rates,
+    find_quadrants,
+    show_rate,
+    sort_slices,
+)
+from pytest_muscle.reports.numbers import percent, score
+from pytest_muscle.reports.slices import SURE, show_p
+from pytest_muscle.reports.terminal import describe_row, has_compat
+from pytest_muscle.reports.texts import printable, shorten
+from pytest_muscle.wording import counted
+
+if TYPE_CHECKING:
+    from pytest_muscle.reports.data import RunReport, TaskReport
+
+MOST_SLICES = 12
+"""Slices of a task that stand open; the others are folded."""
+
+UNSAFE = "<>&\u2028\u2029"
+"""What could end a script or a line of it; JSON has these in strings alone, where \\u says them."""
+
+
+def render_html(run: RunReport) -> str:
+    """Return a run as the text of report.html."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("pytest_muscle.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    page = environment.get_template("report.html.j2").render(
+        run=run,
+        judged=_judge(run),
+        tasks=[_task(task) for task in run.tasks],
+        with_compat=any(task.summary and has_compat(task.summary) for task in run.tasks),
+        flips=sum(len(task.details.flips) for task in run.tasks if task.details),
+        most_slices=MOST_SLICES,
+        sure=SURE,
+        examples=Markup(render_examples(run)),
+    )
+    return page.encode(errors="backslashreplace").decode()
+
+
+def render_examples(run: RunReport) -> str:
+    """Return all flipped examples by task, as JSON that can stand in a script element."""
+    tasks = [
+        {
+            "name": task.name,
+            "graded": task.summary is not None and task.summary.tolerance is not None,
+            "flips": [flip_values(flip) for flip in task.details.flips],
+        }
+        for task in run.tasks
+        if task.details is not None
+    ]
+    text = json.dumps(tasks, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in UNSAFE:  # str.translate takes seconds for what this does in a moment
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _judge(run: RunReport) -> tuple[str, str]:
+    """Return the verdict in words, and what it rests on."""
+    failed = sum(len(task.failed) for task in run.tasks)
+    tests = counted(sum(task.tests for task in run.tasks), "test")
+    of_tasks = counted(len(run.tasks), "task")
+    if run.verdict == "none":
+        return "The model update was not judged", "No test of a task was run to its end."
+    if run.verdict == "passed":
+        return "The model update passed", f"{tests} of {of_tasks} passed."
+    return "The model update failed", f"{failed} of {tests} of {of_tasks} failed."
+
+
+def _task(task: TaskReport) -> dict[str, Any]:
+    """Return what the template shows of a task."""
+    summary, details = task.summary, task.details
+    values: dict[str, Any] = {"report": task, "summary": summary, "notes": [], "slices": []}
+    values |= {"quadrants": {}, "changes": {}, "rates": None, "models": {}, "compat_slices": {}}
+    if summary is not None:
+        notes = [*describe_row(summary), *summary.found]
+        values["notes"] = [line.removeprefix(f"{task.name}: ") for line in notes]
+        values["rates"] = draw_rates(summary)
+        values["slices"] = sort_slices(summary.slices)
+        values["compat_slices"] = {
+            (group.column, group.value): group.nfr for group in summary.compat_slices
+        }
+    if summary is not None and details is not None:
+        graded = summary.tolerance is not None
+        values["models"] = details.models
+        values["quadrants"] = {
+            side: find_quadrants(counts, summary.n, graded=graded)
+            for side, counts in sorted(details.counts.items(), reverse=True)  # new before compat
+        }
+        values["changes"] = {
+            side: (draw_changes(moved, summary.tolerance or 0.0), moved)
+            for side, moved in sorted(details.changes.items(), reverse=True)
+        }
+    return values
+
+
+def _known_percent(rate: float | None, decimals: int = 2) -> str:
+    return "–" if rate is None else percent(rate, decimals)
+
+
+def _rate(rate: float | None, interval: tuple[float, float] | None, least: float | None) -> str:
+    if least is not None:
+        return f"≥ {percent(least)}"
+    return "–" if rate is None or interval is None else show_rate(rate, *interval)
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "percent": _known_percent,
+    "rate": _rate,
+    "score": score,
+    "p": lambda p: show_p(p).removeprefix("= "),
+    "line": printable,
+    "shorten": shorten,
+    "counted": counted,
+    "number": lambda number: "–" if number is None else f"{number:,}",
+}
