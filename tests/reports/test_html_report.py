@@ -11,11 +11,11 @@ import pytest
 
 from pytest_muscle.comparison import compare
 from pytest_muscle.predictions import Prediction, Predictions
-from pytest_muscle.reports.data import Counts, FlippedExample, TaskDetails, TaskReport
+from pytest_muscle.reports.data import FlippedExample, TaskReport
 from pytest_muscle.reports.details import describe_details
 from pytest_muscle.reports.html_report import render_html
 from pytest_muscle.reports.noise import NoiseSummary
-from pytest_muscle.reports.terminal import TaskSummary, summarise
+from pytest_muscle.reports.terminal import summarise
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028&amp;'\""
 VOID = {"meta", "input", "br", "img"}
@@ -65,33 +65,6 @@ class Page(HTMLParser):
     def island(self) -> list[dict]:
         """The examples that its script shows."""
         return json.loads(self.scripts[0]) if self.scripts else []
-
-
-def many_flips(n: int) -> TaskReport:
-    flips = tuple(
-        FlippedExample(
-            position=at,
-            id=f"e{at}",
-            question=f"Customer {at}: my order has not arrived, what <can> I do & when? " * 2,
-            gold=" refund",
-            to_new="negative" if at % 3 else "positive",
-            to_compat=None if at % 5 else "negative",
-            old=" refund" if at % 3 else " wait",
-            new=" wait" if at % 3 else " refund",
-            compat=" refund" if at % 5 else " wait",
-            slices={"country": ("de", "fr", "日本")[at % 3]},
-        )
-        for at in range(n)
-    )
-    counts = Counts(negative=n - n // 3, positive=n // 3, both_right=n, both_wrong=n)
-    return TaskReport(
-        name="support",
-        tests=1,
-        summary=TaskSummary(task="support", n=3 * n, old_accuracy=0.5, nfr=2 / 9),
-        details=TaskDetails(
-            task="support", models={}, counts={"new": counts, "compat": counts}, flips=flips
-        ),
-    )
 
 
 def test_the_verdict_and_the_figures_stand_in_words(make_run):
@@ -217,7 +190,7 @@ def test_lone_surrogates_are_written_as_such(make_run):
     assert "\\ud801" in text
 
 
-def test_fifty_thousand_flips_are_written_in_two_seconds(make_run):
+def test_fifty_thousand_flips_are_written_in_two_seconds(make_run, many_flips):
     run = make_run(many_flips(50_000))
     start = time.perf_counter()
     text = render_html(run)
@@ -228,5 +201,5 @@ def test_fifty_thousand_flips_are_written_in_two_seconds(make_run):
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_counts_of_few(make_run, n):
+def test_counts_of_few(make_run, many_flips, n):
     Page(render_html(make_run(many_flips(n))))

@@ -1,5 +1,5 @@
 "use strict";
-const PAGE = 50;
+const PAGE = 50, MOST_SLICES = 1000;
 const SIDES = ["new", "compat"];
 const tasks = JSON.parse(document.getElementById("data").textContent);
 const all = tasks.flatMap((task) => task.flips.map((flip) => ({ task, flip })));
@@ -15,28 +15,24 @@ function element(name, text = "", kind = "") {
   return made;
 }
 
-function addOption(menu, value, text) {
-  const option = element("option", text);
-  option.value = value;
-  menu.append(option);
-}
-
-const sliceKey = (column, value) => JSON.stringify([column, value]);
+const addOption = (menu, value, text) => menu.add(new Option(text, value));
 
 function fillSlices() {
   const chosen = sliceMenu.value, sizes = new Map();
   for (const { task, flip } of all) {
     if (taskMenu.value && task !== tasks[taskMenu.value]) continue;
     for (const [column, value] of Object.entries(flip.slices ?? {})) {
-      const key = sliceKey(column, value);
+      const key = JSON.stringify([column, value]);
       sizes.set(key, (sizes.get(key) ?? 0) + 1);
     }
   }
   sliceMenu.length = 1;
-  for (const key of [...sizes.keys()].sort()) {
+  const largest = [...sizes.keys()].sort((one, other) => sizes.get(other) - sizes.get(one));
+  for (const key of largest.slice(0, MOST_SLICES).sort()) {
     addOption(sliceMenu, key, `${JSON.parse(key).join(" = ")} (${sizes.get(key)})`);
   }
   sliceMenu.value = sizes.has(chosen) ? chosen : "";
+  sliceMenu.selectedIndex = Math.max(sliceMenu.selectedIndex, 0);
   sliceMenu.disabled = !sizes.size;
 }
 
@@ -50,11 +46,10 @@ function describe(side, change, graded) {
   return `${arrow}${side}: ${graded ? ofScores : plain}`;
 }
 
+const SEARCHED = ["id", "question", "gold", ...SIDES.concat("old").flatMap((side) => [side, `${side}_text`])];
+
 function searchable(entry) {
-  const { flip } = entry;
-  entry.text ??= [flip.id, flip.question, flip.gold, flip.old, flip.new, flip.compat,
-    flip.old_text, flip.new_text, flip.compat_text].filter((part) => part !== undefined)
-    .join("\n").toLowerCase();
+  entry.text ??= SEARCHED.map((name) => entry.flip[name] ?? "").join("\n").toLowerCase();
   return entry.text;
 }
 
@@ -86,10 +81,11 @@ function showMore() {
   return next[0];
 }
 
-function say(text, other, kind = "") {
+function say(written, others, kind = "") {
+  const text = written.trim(), other = others?.trim();
   const made = element("dd", "", `text ${kind}`);
   made.dir = "auto";
-  if (!text.trim()) made.append(element("span", "(empty)", "quiet"));
+  if (!text) made.append(element("span", "(empty)", "quiet"));
   else made.append(...(other === undefined || other === text ? [text] : markWords(text, other)));
   return made;
 }
