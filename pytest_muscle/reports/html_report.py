@@ -25,7 +25,8 @@ from pytest_muscle.reports.texts import printable, shorten
 from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
-    from pytest_muscle.reports.data import RunReport, TaskReport
+    from pytest_muscle.reports.data import Counts, RunReport, TaskReport
+    from pytest_muscle.reports.terminal import TaskSummary
 
 MOST_SLICES = 12
 """Slices of a task that stand open; the others are folded."""
@@ -94,26 +95,45 @@ def _task(task: TaskReport) -> dict[str, Any]:
     summary, details = task.summary, task.details
     values: dict[str, Any] = {"report": task, "summary": summary, "notes": [], "slices": []}
     values |= {"quadrants": {}, "changes": {}, "rates": None, "models": {}, "compat_slices": {}}
+    values |= {"said": "", "side": "new"}
     if summary is not None:
         notes = [*describe_row(summary), *summary.found]
         values["notes"] = [line.removeprefix(f"{task.name}: ") for line in notes]
         values["rates"] = draw_rates(summary)
-        values["slices"] = sort_slices(summary.slices)
-        values["compat_slices"] = {
-            (group.column, group.value): group.nfr for group in summary.compat_slices
-        }
+        values["slices"] = sort_slices(summary.slices or summary.compat_slices)
+        if summary.slices:
+            values["compat_slices"] = {
+                (group.column, group.value): group.nfr for group in summary.compat_slices
+            }
+        else:
+            values["side"] = "compat"
     if summary is not None and details is not None:
         graded = summary.tolerance is not None
         values["models"] = details.models
+        counts_of = dict(sorted(details.counts.items(), reverse=True))  # new before compat
+        values["said"] = _say(counts_of, summary) if counts_of else ""
         values["quadrants"] = {
             side: find_quadrants(counts, summary.n, graded=graded)
-            for side, counts in sorted(details.counts.items(), reverse=True)  # new before compat
+            for side, counts in counts_of.items()
         }
         values["changes"] = {
             side: (draw_changes(moved, summary.tolerance or 0.0), moved)
             for side, moved in sorted(details.changes.items(), reverse=True)
         }
     return values
+
+
+def _say(all_counts: Mapping[str, Counts], summary: TaskSummary) -> str:
+    """Return in a sentence how many examples each newer model breaks."""
+    newer = {"new": "the new model", "compat": "the compat adapter"}
+    least = {"new": summary.least_nfr, "compat": summary.compat_least_nfr}
+    parts = [
+        f"{'' if least[side] is None else 'at least '}{counts.negative:,} of {summary.n:,} "
+        f"with {newer[side]}"
+        for side, counts in all_counts.items()
+    ]
+    change = "From right to wrong" if summary.tolerance is None else "Scores that fall"
+    return f"{change}: {', '.join(parts)}."
 
 
 def _known_percent(rate: float | None, decimals: int = 2) -> str:

@@ -71,6 +71,9 @@ def test_the_verdict_and_the_figures_stand_in_words(make_run):
     page = Page(render_html(make_run()))
     assert page.within("h1") == ["The model update failed"]
     assert "1 of 2 tests of 1 task failed." in page.said
+    assert page.within("section", "task")[2] == (
+        "From right to wrong: 1 of 6 with the new model, 2 of 6 with the compat adapter."
+    )
     quadrants = [" ".join(page.within("li", kind)) for kind in ("negative", "positive")]
     # new and compat: one and two of six examples break, one and none are won
     assert quadrants[0] == "1 right, now wrong 16.7 % 2 right, now wrong 33.3 %"
@@ -198,6 +201,28 @@ def test_fifty_thousand_flips_are_written_in_two_seconds(make_run, many_flips):
     assert taken < 2
     assert len(text) < 30_000_000
     assert len(Page(text).island[0]["flips"]) == 50_000
+
+
+def test_the_slices_of_compat_where_new_was_not_compared(make_run):
+    (task,) = make_run().tasks
+    summary = dataclasses.replace(task.summary, slices=(), compat_slices=task.summary.slices)
+    page = Page(render_html(make_run(dataclasses.replace(task, summary=summary))))
+    assert page.within("table", "slices")[2] == "NFR old → compat"
+    assert "kind = k1" in page.within("table", "slices")
+
+
+def test_slices_beyond_the_worst_are_folded(make_run):
+    (task,) = make_run().tasks
+    slices = tuple(
+        task.summary.slices[0]._replace(value=f"v{at}", nfr=at / 100, p=0.01 if at == 3 else 0.5)
+        for at in range(15)
+    )
+    summary = dataclasses.replace(task.summary, slices=slices)
+    page = Page(render_html(make_run(dataclasses.replace(task, summary=summary))))
+    named = [said for said in page.within("table", "slices") if said.startswith("kind = ")]
+    assert named[:3] == ["kind = v3", "kind = v14", "kind = v13"]
+    assert len(named) == 15
+    assert "3 more slices" in page.within("summary")
 
 
 @pytest.mark.parametrize("n", [0, 1])
