@@ -7,10 +7,11 @@ the flipped examples are JSON that its script shows as text.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pytest_muscle.reports.data import flip_values
+from pytest_muscle.reports.data import TaskDetails, flip_values
 from pytest_muscle.reports.figures import (
     draw_changes,
     draw_rates,
@@ -25,7 +26,9 @@ from pytest_muscle.reports.texts import printable, shorten
 from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
-    from pytest_muscle.reports.data import Counts, RunReport, TaskReport
+    from pytest_muscle.reports.data import Counts, RunReport, ScoreChanges, TaskReport
+    from pytest_muscle.reports.figures import Axis, Bin, Quadrant
+    from pytest_muscle.reports.slices import SliceSummary
     from pytest_muscle.reports.terminal import TaskSummary
 
 MOST_SLICES = 12
@@ -51,7 +54,7 @@ def render_html(run: RunReport) -> str:
     page = environment.get_template("report.html.j2").render(
         run=run,
         judged=_judge(run),
-        tasks=[_task(task) for task in run.tasks],
+        tasks=[_view(task) for task in run.tasks],
         with_compat=any(task.summary and has_compat(task.summary) for task in run.tasks),
         flips=sum(len(task.details.flips) for task in run.tasks if task.details),
         most_slices=MOST_SLICES,
@@ -90,37 +93,67 @@ def _judge(run: RunReport) -> tuple[str, str]:
     return "The model update failed", f"{failed} of {tests} of {of_tasks} failed."
 
 
-def _task(task: TaskReport) -> dict[str, Any]:
-    """Return what the template shows of a task."""
-    summary, details = task.summary, task.details
-    values: dict[str, Any] = {"report": task, "summary": summary, "notes": [], "slices": []}
-    values |= {"quadrants": {}, "changes": {}, "rates": None, "models": {}, "compat_slices": {}}
-    values |= {"said": "", "side": "new"}
-    if summary is not None:
-        notes = [*describe_row(summary), *summary.found]
-        values["notes"] = [line.removeprefix(f"{task.name}: ") for line in notes]
-        values["rates"] = draw_rates(summary)
-        values["slices"] = sort_slices(summary.slices or summary.compat_slices)
-        if summary.slices:
-            values["compat_slices"] = {
-                (group.column, group.value): group.nfr for group in summary.compat_slices
-            }
-        else:
-            values["side"] = "compat"
-    if summary is not None and details is not None:
-        graded = summary.tolerance is not None
-        values["models"] = details.models
-        counts_of = dict(sorted(details.counts.items(), reverse=True))  # new before compat
-        values["said"] = _say(counts_of, summary) if counts_of else ""
-        values["quadrants"] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TaskView:
+    """What the template shows of a task.
+
+    Attributes:
+        report: The task.
+        said: How many examples it loses, in a sentence.
+        notes: What figures have no room for, a line each.
+        models: What answered, by "new" and "compat".
+        quadrants: What became of its examples, by the same.
+        changes: The distribution of score changes and the bins it is made from, by the same.
+        rates: Its negative flip rates on an axis.
+        slices: Its slices, the most harmed first.
+        side: What they compare with old.
+        compat_rates: Their rates of old to compat, by column and value, beside those of new.
+    """
+
+    report: TaskReport
+    said: str = ""
+    notes: Sequence[str] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    quadrants: Mapping[str, Sequence[Quadrant]] = field(default_factory=dict)
+    changes: Mapping[str, tuple[Sequence[Bin], ScoreChanges]] = field(default_factory=dict)
+    rates: Axis | None = None
+    slices: Sequence[SliceSummary] = ()
+    side: str = "new"
+    compat_rates: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> TaskSummary | None:
+        """What the terminal's table shows of the task."""
+        return self.report.summary
+
+
+def _view(task: TaskReport) -> _TaskView:
+    summary = task.summary
+    if summary is None:
+        return _TaskView(report=task)
+    details = task.details or TaskDetails(task=task.name, models={}, counts={})
+    graded = summary.tolerance is not None
+    counts_of = dict(sorted(details.counts.items(), reverse=True))  # new before compat
+    notes = [*describe_row(summary), *summary.found]
+    beside = summary.compat_slices if summary.slices else ()
+    return _TaskView(
+        report=task,
+        said=_say(counts_of, summary) if counts_of else "",
+        notes=[line.removeprefix(f"{task.name}: ") for line in notes],
+        models=details.models,
+        quadrants={
             side: find_quadrants(counts, summary.n, graded=graded)
             for side, counts in counts_of.items()
-        }
-        values["changes"] = {
+        },
+        changes={
             side: (draw_changes(moved, summary.tolerance or 0.0), moved)
             for side, moved in sorted(details.changes.items(), reverse=True)
-        }
-    return values
+        },
+        rates=draw_rates(summary),
+        slices=sort_slices(summary.slices or summary.compat_slices),
+        side="new" if summary.slices else "compat",
+        compat_rates={(group.column, group.value): group.nfr for group in beside},
+    )
 
 
 def _say(all_counts: Mapping[str, Counts], summary: TaskSummary) -> str:
