@@ -23,14 +23,14 @@ class Quadrant(NamedTuple):
     Attributes:
         kind: "negative", "positive", "same-right", "same-wrong" or "unknown".
         label: In words.
-        examples: How many; none where it is not known.
-        share: Of all examples, 0-100; none where it is not known.
+        examples: How many.
+        share: Of all examples, 0-100.
     """
 
     kind: str
     label: str
-    examples: int | None
-    share: float | None
+    examples: int
+    share: float
 
 
 class Bar(NamedTuple):
@@ -76,7 +76,6 @@ def find_quadrants(counts: Counts, n: int, *, graded: bool) -> tuple[Quadrant, .
         n: Number of all examples.
         graded: Whether scores are graded.
     """
-    known = counts.positive is not None
     if graded:
         stayed = n - counts.negative - counts.positive if counts.positive is not None else None
         cells = [
@@ -91,11 +90,11 @@ def find_quadrants(counts: Counts, n: int, *, graded: bool) -> tuple[Quadrant, .
             ("positive", "wrong, now right", counts.positive),
             ("same-wrong", "wrong with both", counts.both_wrong),
         ]
-    if not known:
-        cells.append(("unknown", "not known", n - counts.negative))
+    known = [(kind, label, count) for kind, label, count in cells if count is not None]
+    if counts.positive is None:
+        known.append(("unknown", "not known", n - counts.negative))
     return tuple(
-        Quadrant(kind, label, count, None if count is None or not n else 100 * count / n)
-        for kind, label, count in cells
+        Quadrant(kind, label, count, 100 * count / n if n else 0.0) for kind, label, count in known
     )
 
 
