@@ -131,8 +131,7 @@ def test_markup_in_answers_stays_text(make_run, browse):
     assert said["title"] == "The model update failed"
     assert said["made"] == 0
     assert said["prompt"] == HOSTILE
-    assert "and" in said["marked"]
-    assert "more" in said["marked"]
+    assert "and more" in said["marked"]
 
 
 def test_words_that_differ_are_marked(make_run, browse):
@@ -144,12 +143,14 @@ def test_words_that_differ_are_marked(make_run, browse):
         said.new = marked("Send the parcel back today", "Keep the parcel today");
         said.old = marked("Keep the parcel today", "Send the parcel back today");
         said.none = marked("a b", "a b");
+        said.all = marked("one and two", "three");
         """,
     )
     assert said == {
         "new": "[Send] the parcel [back] today",
         "old": "[Keep] the parcel today",
         "none": "a b",
+        "all": "[one and two]",
     }
 
 

@@ -11,13 +11,21 @@ function markWords(text, other) {
         ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
     }
   }
-  const parts = [];
+  const differs = [];
   let j = 0;
   words.forEach((word, i) => {
     while (j < others.length && word !== others[j] && lengths[i][j] === lengths[i][j + 1]) j++;
     const same = j < others.length && word === others[j];
     if (same) j++;
-    parts.push(same || !word.trim() ? word : element("mark", word));
+    differs.push(!same && word.trim() !== "");
   });
-  return parts;
+  // Spaces between words that differ are marked with them, so that a phrase is one mark.
+  return words.reduce((parts, word, i) => {
+    const marked = differs[i] || (!word.trim() && differs[i - 1] && differs[i + 1]);
+    const last = parts.at(-1);
+    if (!marked) parts.push(word);
+    else if (last?.tagName === "MARK") last.append(word);
+    else parts.push(element("mark", word));
+    return parts;
+  }, []);
 }

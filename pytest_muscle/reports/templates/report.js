@@ -1,5 +1,5 @@
 "use strict";
-const PAGE = 50, MOST_SLICES = 1000;
+const PAGE = 50, MOST_SLICES = 1000, SHORT = 120;
 const SIDES = ["new", "compat"];
 const tasks = JSON.parse(document.getElementById("data").textContent);
 const all = tasks.flatMap((task) => task.flips.map((flip) => ({ task, flip })));
@@ -124,6 +124,7 @@ function draw({ task, flip }) {
   for (const side of ["old", ...SIDES]) {
     if (flip[side] !== undefined) answers.append(drawAnswer(side, flip, task.graded));
   }
+  answers.classList.toggle("short", answers.textContent.length < SHORT);
   card.append(answers);
   return card;
 }
