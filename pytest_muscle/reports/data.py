@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +41,20 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreChanges:
+    """How far graded scores moved from old to a newer model, counted in bins of equal width.
+
+    Attributes:
+        edges: Ends of the bins, newer less old score, rising; one more than bins. Zero is in the
+            middle of the middle bin.
+        counts: How many examples are in each bin.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlippedExample:
     """One example that flipped, from old to new or from old to compat, in plain values.
 
@@ -62,6 +76,7 @@ class FlippedExample:
         old_text: All that the old model wrote, where it wrote a text.
         new_text: The new model.
         compat_text: The compat model.
+        slices: Its values of the columns that group the examples, as texts, by column.
     """
 
     position: int
@@ -79,10 +94,11 @@ class FlippedExample:
     old_text: str | None = None
     new_text: str | None = None
     compat_text: str | None = None
+    slices: Mapping[str, str] | None = None
 
     def merge(self, other: FlippedExample) -> FlippedExample:
         """Return this example with what only the other one knows of it."""
-        names = [field.name for field in dataclasses.fields(self)]
+        names = [known.name for known in dataclasses.fields(self)]
         mine = {name: getattr(self, name) for name in names}
         others = {name: getattr(other, name) for name in names if mine[name] is None}
         return dataclasses.replace(self, **others)
@@ -97,12 +113,14 @@ class TaskDetails:
         models: What answered, in words, by "old", "new" and "compat".
         counts: How many are right or wrong, by "new" and "compat".
         flips: The examples that flipped, in the order of the old model's answers.
+        changes: Of graded scores: how far they moved, by "new" and "compat".
     """
 
     task: str
     models: Mapping[str, str]
     counts: Mapping[str, Counts]
     flips: tuple[FlippedExample, ...] = ()
+    changes: Mapping[str, ScoreChanges] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the details as a dictionary of JSON values."""
@@ -111,6 +129,10 @@ class TaskDetails:
             "models": dict(self.models),
             "counts": {side: dataclasses.asdict(counts) for side, counts in self.counts.items()},
             "flips": [flip_values(flip) for flip in self.flips],
+            "changes": {
+                side: {"edges": list(moved.edges), "counts": list(moved.counts)}
+                for side, moved in self.changes.items()
+            },
         }
 
     @classmethod
@@ -121,6 +143,10 @@ class TaskDetails:
             models=values["models"],
             counts={side: Counts(**counts) for side, counts in values["counts"].items()},
             flips=tuple(FlippedExample(**flip) for flip in values["flips"]),
+            changes={
+                side: ScoreChanges(edges=tuple(moved["edges"]), counts=tuple(moved["counts"]))
+                for side, moved in values["changes"].items()
+            },
         )
 
     def merge(self, other: TaskDetails) -> TaskDetails:
@@ -134,6 +160,7 @@ class TaskDetails:
             models={**other.models, **self.models},
             counts={**other.counts, **self.counts},
             flips=tuple(flips[position] for position in sorted(flips)),
+            changes={**other.changes, **self.changes},
         )
 
 
@@ -225,7 +252,7 @@ class RunReport:
         return "passed" if True in outcomes else "none"
 
 
-_FLIP_FIELDS = tuple(field.name for field in dataclasses.fields(FlippedExample))
+_FLIP_FIELDS = tuple(known.name for known in dataclasses.fields(FlippedExample))
 
 
 def flip_values(flip: FlippedExample) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pytest_muscle.comparison.flips import texts_at
-from pytest_muscle.reports.data import Counts, FlippedExample, TaskDetails
+from pytest_muscle.reports.data import Counts, FlippedExample, ScoreChanges, TaskDetails
+
+BINS = 21
+"""Of the score changes: an odd number, so that the middle one holds those that stay."""
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
@@ -48,7 +51,21 @@ def describe_details(
         models=models,
         counts={side: count_pairs(report.pairs) for side, report in reports.items()},
         flips=tuple(flips[position] for position in positions.tolist()),
+        changes={
+            side: count_changes(report.pairs)
+            for side, report in reports.items()
+            if report.pairs.graded and report.pairs.unasked is None
+        },
     )
+
+
+def count_changes(pairs: AnswerPairs) -> ScoreChanges:
+    """Return how far graded scores moved; those that are not finite are left out."""
+    moved = pairs.new_scores - pairs.old_scores
+    moved = moved[np.isfinite(moved)]
+    most = float(np.abs(moved).max(initial=0.0)) or 1.0
+    counts, edges = np.histogram(moved, bins=BINS, range=(-most, most))
+    return ScoreChanges(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
 
 
 def count_pairs(pairs: AnswerPairs) -> Counts:
@@ -93,7 +110,12 @@ def _example(report: FlipReport, position: int) -> FlippedExample:
         old=_words(example, pairs.old_answers[position]),
         old_score=_finite(pairs.old_scores[position]) if pairs.graded else None,
         old_text=None if texts is None else _text(texts[position]),
+        slices=None if example is None else _slices(example, report.slice_columns),
     )
+
+
+def _slices(example: Example, columns: tuple[str, ...]) -> dict[str, str] | None:
+    return {_sound(str(column)): _sound(str(example.fields[column])) for column in columns} or None
 
 
 def _answered(report: FlipReport, positions: Positions, side: str) -> dict[int, dict[str, Any]]:

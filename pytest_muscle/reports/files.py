@@ -10,6 +10,7 @@ from pytest_muscle.reports.destinations import Destinations, Written
 from pytest_muscle.reports.github import append_summary
 from pytest_muscle.reports.gitlab import render_metrics
 from pytest_muscle.reports.history import append_line
+from pytest_muscle.reports.html_report import render_html
 from pytest_muscle.reports.json_report import render_json, render_line
 from pytest_muscle.reports.markdown import render_markdown
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FILES: Mapping[str, Callable[[RunReport], str]] = {
     "report.json": render_json,
     "report.md": render_markdown,
+    "report.html": render_html,
     "metrics.txt": render_metrics,
 }
 """The files of a report's folder, and what writes the text of each from the one structure."""

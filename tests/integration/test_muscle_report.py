@@ -97,6 +97,7 @@ def test_every_flip_is_written(project, workers):
     assert {path.name for path in (project.path / "out" / "report").iterdir()} == {
         "report.json",
         "report.md",
+        "report.html",
         "metrics.txt",
     }
 

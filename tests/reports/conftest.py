@@ -10,10 +10,17 @@ import pytest
 
 from pytest_muscle.comparison import FlipReport, compare
 from pytest_muscle.predictions import Predictions
-from pytest_muscle.reports.data import FailedTest, RunReport, TaskReport
+from pytest_muscle.reports.data import (
+    Counts,
+    FailedTest,
+    FlippedExample,
+    RunReport,
+    TaskDetails,
+    TaskReport,
+)
 from pytest_muscle.reports.details import describe_details
 from pytest_muscle.reports.slices import summarise_slices
-from pytest_muscle.reports.terminal import summarise
+from pytest_muscle.reports.terminal import TaskSummary, summarise
 from pytest_muscle.tasks.example import Example
 
 OPTIONS = (" yes", " no", " maybe")
@@ -79,5 +86,38 @@ def make_run(reports: dict[str, FlipReport]) -> Callable[..., RunReport]:
             "tasks": tasks or (task,),
         }
         return RunReport(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def many_flips() -> Callable[[int], TaskReport]:
+    """A function that makes a task of so many flips: of three to new, two are negative ones."""
+
+    def make(n: int) -> TaskReport:
+        flips = tuple(
+            FlippedExample(
+                position=at,
+                id=f"e{at}",
+                question=f"Customer {at}: my order has not arrived, what <can> I do & when? " * 2,
+                gold=" refund",
+                to_new="negative" if at % 3 else "positive",
+                to_compat=None if at % 5 else "negative",
+                old=" refund" if at % 3 else " wait",
+                new=" wait" if at % 3 else " refund",
+                compat=" refund" if at % 5 else " wait",
+                slices={"country": ("de", "fr", "日本")[at % 3]},
+            )
+            for at in range(n)
+        )
+        counts = Counts(negative=n - n // 3, positive=n // 3, both_right=n, both_wrong=n)
+        return TaskReport(
+            name="support",
+            tests=1,
+            summary=TaskSummary(task="support", n=3 * n, old_accuracy=0.5, nfr=2 / 9),
+            details=TaskDetails(
+                task="support", models={}, counts={"new": counts, "compat": counts}, flips=flips
+            ),
+        )
 
     return make

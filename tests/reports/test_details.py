@@ -29,6 +29,7 @@ def test_counts_models_and_flips_in_words(reports):
             old=" yes",
             new=" no",
             compat=" maybe",
+            slices={"kind": "k1"},
         ),
         FlippedExample(
             position=2,
@@ -39,6 +40,7 @@ def test_counts_models_and_flips_in_words(reports):
             old=" yes",
             new=" yes",
             compat=" no",
+            slices={"kind": "k0"},
         ),
         FlippedExample(
             position=4,
@@ -49,6 +51,7 @@ def test_counts_models_and_flips_in_words(reports):
             old=" no",
             new=" yes",
             compat=" no",
+            slices={"kind": "k0"},
         ),
     )
 
@@ -97,6 +100,10 @@ def test_falls_and_rises_of_graded_scores_with_what_was_written():
     report = compare(written([0.9, 0.5, 0.5], "old"), written([0.4, 0.55, 0.8], "new"))
     details = describe_details("support", {"new": report}, None)
     assert details.counts == {"new": Counts(negative=1, positive=1)}
+    moved = details.changes["new"]  # −0.5, 0.05 and 0.3 in 21 bins of −0.5 to 0.5
+    assert (moved.edges[0], moved.edges[-1], len(moved.counts)) == (-0.5, 0.5, 21)
+    assert {at: count for at, count in enumerate(moved.counts) if count} == {0: 1, 11: 1, 16: 1}
+    assert TaskDetails.from_json(json.loads(json.dumps(details.to_json()))) == details
     fall, rise = details.flips
     assert (fall.id, fall.to_new, fall.old_score, fall.new_score) == ("e0", "negative", 0.9, 0.4)
     assert (rise.id, rise.to_new, rise.old_score, rise.new_score) == ("e2", "positive", 0.5, 0.8)

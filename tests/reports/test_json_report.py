@@ -41,8 +41,9 @@ def check(value: Any, schema: dict[str, Any], where: str = "$") -> None:
     if isinstance(value, dict):
         assert set(schema.get("required", ())) <= value.keys(), where
         for name, inner in value.items():
-            assert name in schema["properties"], f"{where}.{name} is not documented"
-            check(inner, schema["properties"][name], f"{where}.{name}")
+            known = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
+            assert known, f"{where}.{name} is not documented"
+            check(inner, known, f"{where}.{name}")
     if isinstance(value, list):
         assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
         for number, inner in enumerate(value):
