@@ -108,8 +108,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--muscle-report",
         dest="muscle_report",
         metavar="DIR",
-        help="write report.json, report.md, report.html and metrics.txt there (default: [report] dir, else "
-        "nothing is written)",
+        help="write report.json, report.md, report.html and metrics.txt there (default: [report] "
+        "dir, else nothing is written)",
     )
     group.addoption(
         "--muscle-history",
