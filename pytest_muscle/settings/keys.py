@@ -280,8 +280,8 @@ class ReportSettings:
     """`[report]`: what is written at the end of a run; nothing where nothing is named."""
 
     dir: str | None = _key(
-        "Directory of report.json, report.md, report.html and metrics.txt, inside the project; left "
-        "out: none",
+        "Directory of report.json, report.md, report.html and metrics.txt, inside the project; "
+        "left out: none",
         filled=True,
     )
     history: str | None = _key(
