@@ -9,16 +9,13 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import ComparisonError
-from pytest_muscle.predictions.prediction import SCORE_ALL
+from pytest_muscle.predictions.prediction import ROUNDING, SCORE_ALL
 from pytest_muscle.predictions.stop import ASK_ALL, Stop
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.comparison.noise import NoiseFloor
     from pytest_muscle.comparison.planning import GatePlan
-
-ROUNDING = 1e-12
-"""What floating-point numbers add, at most."""
 
 LIKELY = 0.95
 """Confidence by which a limit counts as passed or kept for sure, where none is asked for."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_muscle.checks import LIKELY, ROUNDING
+from pytest_muscle.checks import LIKELY
 from pytest_muscle.comparison.answers import check_answers, find_flips
 from pytest_muscle.comparison.intervals import upper_bound
 from pytest_muscle.comparison.sequential import SequentialGate, seeded_order
 from pytest_muscle.digests import digest_json
 from pytest_muscle.predictions.columns import Columns
 from pytest_muscle.predictions.packed import Positions
+from pytest_muscle.predictions.prediction import ROUNDING
 from pytest_muscle.predictions.question import Question
 from pytest_muscle.predictions.stop import Stop
 

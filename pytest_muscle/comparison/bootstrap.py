@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_muscle.comparison.intervals import check_confidence
-from pytest_muscle.comparison.pairs import ROUNDING
+from pytest_muscle.predictions.prediction import ROUNDING
 
 RESAMPLES = 9_999
 T_RESAMPLES = 1_999

@@ -13,8 +13,9 @@ from typing import TypeAlias
 import numpy as np
 
 from pytest_muscle.comparison import intervals
-from pytest_muscle.comparison.pairs import ROUNDING, AnswerPairs, count
+from pytest_muscle.comparison.pairs import AnswerPairs, count
 from pytest_muscle.errors import ComparisonError
+from pytest_muscle.predictions.prediction import ROUNDING
 from pytest_muscle.references import find
 
 Measure: TypeAlias = Callable[[AnswerPairs], float]

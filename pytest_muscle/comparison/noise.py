@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pytest_muscle.comparison.alignment import align_tables
 from pytest_muscle.comparison.intervals import check_confidence, exact_bounds
-from pytest_muscle.comparison.pairs import ROUNDING
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.predictions.packed import Mask
+from pytest_muscle.predictions.prediction import ROUNDING
 
 FEW = 20
 """With fewer flips than this, what flips and floor have in common is not counted on."""

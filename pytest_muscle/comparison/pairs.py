@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 
 from pytest_muscle.errors import ComparisonError
 from pytest_muscle.predictions.packed import Mask, Objects, Positions
-from pytest_muscle.predictions.prediction import SCORE_ALL
+from pytest_muscle.predictions.prediction import ROUNDING, SCORE_ALL
 from pytest_muscle.predictions.stop import ASK_ALL, Stop
-
-ROUNDING = 1e-12
-"""What floating-point numbers add to a difference of scores, at most."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SCORE_ALL = 'set [run] score = "all" and [gate] sequential = false'
 
+ROUNDING = 1e-12
+"""What floating-point numbers add to a rate, a score or a difference of them, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
