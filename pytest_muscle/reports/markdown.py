@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_muscle.reports.data import MOST_FLIPS
-from pytest_muscle.reports.numbers import percent, score
+from pytest_muscle.reports.numbers import NONE, known_percent, percent, score
 from pytest_muscle.reports.slices import describe_worst
 from pytest_muscle.reports.terminal import describe_row, has_compat
 from pytest_muscle.reports.texts import excerpt, shorten
@@ -25,7 +25,6 @@ LONGEST = 50_000
 """Characters after which examples are left out: a comment on GitHub has room for 65,536."""
 
 NAME_WIDTH, MODEL_WIDTH, QUESTION_WIDTH, ANSWER_WIDTH, MESSAGE_WIDTH = 60, 100, 160, 60, 300
-NONE = "–"
 
 
 def render_markdown(run: RunReport) -> str:
@@ -110,12 +109,12 @@ def _figures(summary: TaskSummary | None, with_compat: bool) -> list[str]:
     compat_rate = _rate(summary.compat_nfr, summary.compat_nfr_interval, summary.compat_least_nfr)
     return [
         f"{summary.n:,}",
-        f"{_percent(summary.old_accuracy, 1)} → {_percent(summary.new_accuracy, 1)}",
-        *([_percent(summary.compat_accuracy, 1)] if with_compat else []),
+        f"{known_percent(summary.old_accuracy, 1)} → {known_percent(summary.new_accuracy, 1)}",
+        *([known_percent(summary.compat_accuracy, 1)] if with_compat else []),
         _rate(summary.nfr, summary.nfr_interval, summary.least_nfr),
         *([compat_rate, change] if with_compat else []),
-        _percent(summary.pfr, 2),
-        _percent(summary.inconsistency, 2),
+        known_percent(summary.pfr, 2),
+        known_percent(summary.inconsistency, 2),
     ]
 
 
@@ -174,10 +173,6 @@ def _cells(flip: FlippedExample, known: Sequence[str], sides: Sequence[str]) -> 
         marked = "" if mark is None else f" {score(mark)}"
         cells.append(f"{code(shorten(answer or '', ANSWER_WIDTH))}{marked}")
     return cells
-
-
-def _percent(rate: float | None, decimals: int) -> str:
-    return NONE if rate is None else percent(rate, decimals, "")
 
 
 def _rate(rate: float | None, interval: tuple[float, float] | None, least: float | None) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_muscle.reports.numbers import decimals_apart, percent
+from pytest_muscle.reports.numbers import NONE, decimals_apart, percent
 from pytest_muscle.reports.texts import shorten
 from pytest_muscle.wording import counted, listed
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_muscle.settings import GateSettings
 
 LONGEST_NAME = 30
-NONE = "–"
 EXCESS = "smallest\nexcess"
 OFTEN = 0.2
 """How probably twice the limit passes where that is said."""

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.reports.noise import NoiseSummary, describe_noise
-from pytest_muscle.reports.numbers import percent, score
+from pytest_muscle.reports.numbers import NONE, known_percent, percent, score
 from pytest_muscle.reports.slices import SliceSummary
 from pytest_muscle.reports.texts import shorten
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
 
 NARROWEST_TASK = 8
-NONE = "–"
 LEGEND = "NFR, PFR, inconsistent: % of all examples; under NFR its exact 95 % interval"
 LEGEND_COMPAT = f"{LEGEND}\nchange: NFR old→compat relative to NFR old→new"
 LEGEND_STOPPED = "≥: seen when the gate was decided, [gate] sequential = true; –: not known"
@@ -255,8 +254,8 @@ def _lines(cells: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
     """Return a row's cells by their headers; with a compat adapter some hold two figures."""
-    accuracy = f"{_percent(row.old_accuracy, 1)}→{_percent(row.new_accuracy, 1)}"
-    pfr, inconsistency = _percent(row.pfr, 2), _percent(row.inconsistency, 2)
+    accuracy = f"{known_percent(row.old_accuracy, 1)}→{known_percent(row.new_accuracy, 1)}"
+    pfr, inconsistency = known_percent(row.pfr, 2), known_percent(row.inconsistency, 2)
     cells = {"task": name, "n": str(row.n)}
     if not with_compat:
         cells["accuracy\nold→new"] = accuracy
@@ -264,7 +263,7 @@ def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
         cells["PFR"] = pfr
         cells["inconsistent"] = inconsistency
     else:
-        cells["accuracy\nold→new\ncompat"] = f"{accuracy}\n{_percent(row.compat_accuracy, 1)}"
+        cells["accuracy\nold→new\ncompat"] = f"{accuracy}\n{known_percent(row.compat_accuracy, 1)}"
         cells["NFR\nold→new"] = _rate(row.nfr, row.nfr_interval, row.least_nfr)
         cells["NFR\nold→compat"] = _rate(
             row.compat_nfr, row.compat_nfr_interval, row.compat_least_nfr
@@ -273,10 +272,6 @@ def _cells(row: TaskSummary, name: str, with_compat: bool) -> dict[str, str]:
         cells["PFR\nincon-\nsistent"] = f"{pfr}\n{inconsistency}"
     cells["verdict"] = row.verdict
     return cells
-
-
-def _percent(rate: float | None, decimals: int) -> str:
-    return NONE if rate is None else percent(rate, decimals, "")
 
 
 def has_compat(row: TaskSummary) -> bool:
