@@ -46,7 +46,8 @@ class Answers:
     def _store(self) -> PredictionStore:
         from pytest_muscle.predictions.store import PredictionStore
 
-        return PredictionStore(self._settings.cache / PREDICTIONS, self._progress)
+        directory, writes = self._settings.cache / PREDICTIONS, self._settings.writes
+        return PredictionStore(directory, self._progress, writes=writes)
 
     def of(self, side: Side, question: Question, stopping: Stopping | None = None) -> Predictions:
         """Return a model's answers: stored, or given now by one process while others wait.
@@ -82,6 +83,15 @@ class Answers:
         key = self._prediction_key(side, question, stopping)
         table = None if key is None else self._store.find(key)
         return None if table is None else self._described(side, question.task, table)
+
+    def begun(self, side: Side, question: Question, stopping: Stopping | None = None) -> int:
+        """Return how many of the answers are kept of a run that was ended; arguments of `of`.
+
+        Raises:
+            MuscleError: If data or model are not usable.
+        """
+        key = self._prediction_key(side, question, stopping)
+        return 0 if key is None else self._store.begun(key)
 
     def _described(self, side: Side, task: Task, table: Predictions) -> Predictions:
         """Return a table with what is said today of its task and of the model that answered."""

@@ -14,10 +14,11 @@ from pytest_muscle.progress import Progress
 
 ADAPTERS = "adapters"
 PREDICTIONS = "predictions"
+DEFINITIONS = "definitions"
 TRAINING = ".training"
 """Folders of the cache; the last one is that of unfinished training, in `adapters`."""
 
-FOLDERS = (ADAPTERS, f"{ADAPTERS}/{TRAINING}", PREDICTIONS)
+FOLDERS = (ADAPTERS, f"{ADAPTERS}/{TRAINING}", PREDICTIONS, DEFINITIONS)
 """All of them, each after the one that it is in."""
 
 DEVICE_NOTES = "device.json"
@@ -35,7 +36,8 @@ class CacheKey:
 
     Attributes:
         task: Name of the task; only for the file's name.
-        role: What the thing is: `old`, `new` or `compat`; only for the file's name.
+        role: What the thing is: `old`, `new`, `compat`, or which examples of a definition, `eval`
+            or `train`; only for the file's name.
         made_of: Everything that determines it, as JSON values.
     """
 

@@ -95,10 +95,11 @@ class FileDigests:
 
     Args:
         store: Where digests are remembered; made on first use.
+        writes: Whether new ones go there, not to this process's memory alone.
     """
 
-    def __init__(self, store: Path) -> None:
-        self._notebook = Notebook(store, is_digest)
+    def __init__(self, store: Path, *, writes: bool = True) -> None:
+        self._notebook = Notebook(store, is_digest, writes=writes)
 
     def of(self, paths: Iterable[Path], root: Path) -> str:
         """Return one digest of the files' names (relative to `root`) and contents."""

@@ -32,6 +32,7 @@ TASK_FIXTURES = frozenset(
         "compat_model",
     }
 )
+COMPAT_FIXTURES = frozenset({"compat_predictions", "compat_adapter", "compat_model"})
 FIXTURES = TASK_FIXTURES | {"model_update", "old_model", "new_model"}
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pytest_muscle.cache import (
     ADAPTERS,
+    DEFINITIONS,
     DEVICE_NOTES,
     DIGEST_NOTES,
     PREDICTIONS,
@@ -21,7 +22,7 @@ from pytest_muscle.wording import counted
 
 NOTEBOOKS = (DEVICE_NOTES, DIGEST_NOTES, TASK_NOTES)
 
-_OURS = re.compile(r"\.?(?P<key>.+-(old|new|compat)-[0-9a-f]{16})(\..+)?", re.DOTALL)
+_OURS = re.compile(r"\.?(?P<key>.+-(old|new|compat|eval|train)-[0-9a-f]{16})(\..+)?", re.DOTALL)
 """What stands under a key: the thing, its manifest, its lock, what a killed process left."""
 
 
@@ -84,6 +85,7 @@ def clear_cache(cache: Path) -> CacheContents:
         cache / ADAPTERS / TRAINING,
         cache / ADAPTERS,
         cache / PREDICTIONS,
+        cache / DEFINITIONS,
         cache,
     ):
         with suppress(OSError):  # it is not there, or not empty
@@ -94,7 +96,7 @@ def clear_cache(cache: Path) -> CacheContents:
 def _things(cache: Path) -> dict[tuple[Path, str], list[Path]]:
     """Return what stands under each key, by the folder of its lock and the key's name."""
     things: dict[tuple[Path, str], list[Path]] = {}
-    for folder in (cache / ADAPTERS, cache / PREDICTIONS):
+    for folder in (cache / ADAPTERS, cache / PREDICTIONS, cache / DEFINITIONS):
         for path in [*_children(folder), *_children(folder / TRAINING)]:
             if match := _OURS.fullmatch(path.name):
                 things.setdefault((folder, match["key"]), []).append(path)
@@ -118,7 +120,7 @@ def _contents(paths: Iterable[Path]) -> CacheContents:
     shown = [path for path in paths if not path.name.startswith(".")]
     return CacheContents(
         adapters=sum(path.parent.name == ADAPTERS for path in shown),
-        tables=sum(path.suffix == ".jsonl" for path in shown),
+        tables=sum(path.parent.name == PREDICTIONS and path.suffix == ".jsonl" for path in shown),
         size=sum(map(_size, paths)),
     )
 

@@ -23,22 +23,33 @@ class Notebook:
         path: The file, made on first use.
         sound: Whether a note is one of ours; others are passed over and not kept.
         most: So many notes are kept, the latest.
+        writes: Whether new notes go to the file, not to this process's memory alone.
     """
 
-    def __init__(self, path: Path, sound: Callable[[Any], bool], *, most: int = 10_000) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sound: Callable[[Any], bool],
+        *,
+        most: int = 10_000,
+        writes: bool = True,
+    ) -> None:
         self._path = path
         self._sound = sound
         self._most = most
+        self._writes = writes
+        self._unwritten: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
         """Return all notes; none where the file is missing or damaged."""
         try:
             notes = read_json(self._path)
         except (OSError, ValueError):
-            return {}
+            notes = {}
         if not isinstance(notes, dict):
-            return {}
-        return {key: note for key, note in notes.items() if self._sound(note)}
+            notes = {}
+        sound = {key: note for key, note in notes.items() if self._sound(note)}
+        return sound | self._unwritten
 
     def write(self, notes: Mapping[str, Any], *, instead_of: Iterable[str] = ()) -> None:
         """Add notes, or do nothing where the file cannot be written.
@@ -47,7 +58,9 @@ class Notebook:
             notes: What to remember, as JSON values.
             instead_of: What the keys of outdated notes begin with.
         """
-        if not notes:
+        if not self._writes:
+            self._unwritten |= notes
+        if not notes or not self._writes:
             return
         from filelock import FileLock, Timeout
 

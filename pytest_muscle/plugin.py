@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_muscle import collection, fixtures, workers
+from pytest_muscle import collection, fixtures, hook_calls, hookspecs, workers
+from pytest_muscle.modes import modes_of, run_modes
 from pytest_muscle.session import KEY, MuscleSession, session_of
 
 if TYPE_CHECKING:
-    from pytest_muscle.plans import TaskPlan
     from pytest_muscle.reporting import Reporting
     from pytest_muscle.reports.terminal import TaskSummary
 
@@ -57,6 +57,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_side,
         help="record what the old model answers as each task's baseline, and run no test; =new or "
         "=compat accepts that model's answers instead, after a release",
+    )
+    group.addoption(
+        "--muscle-show",
+        dest="muscle_show",
+        action="store_true",
+        default=False,
+        help="show the resolved configuration, the models, each task with its first prompt, what "
+        "is stored and what a run would make, and about how long and how much memory that takes; "
+        "runs no test, loads no weights and writes nothing. -v: all keys and whole prompts, -q: "
+        "what is stored and the sum",
     )
     group.addoption(
         "--muscle-plan",
@@ -115,8 +125,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--muscle-history",
         dest="muscle_history",
         metavar="FILE",
-        help="append a line of JSON for this run to it (default: [report] history, else nothing "
-        "is written)",
+        help="append a line of JSON for this run to it; report.html shows the trend of its last "
+        "runs (default: [report] history, else nothing is written)",
     )
 
     parser.addini(
@@ -127,12 +137,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let other plugins extend this one."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the configuration, so that a mistake in it ends the run before it starts."""
     config.addinivalue_line(
         "markers",
         "muscle(tasks=[...]): run the test for these tasks of muscle.toml, not for all",
     )
+    hook_calls.add_names(config)
     session = config.stash[KEY] = MuscleSession(config)
     config.pluginmanager.register(fixtures, "muscle_fixtures")
     config.pluginmanager.register(session, "muscle_session")
@@ -149,19 +165,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Plan gates or record baselines instead of running tests, if that is asked for."""
-    state, side = session_of(session.config), session.config.getoption("muscle_update_baseline")
-    planned = session.config.getoption("muscle_plan")
-    if planned:
-        state.plan_gates()
-    if side is not None:
-        state.record_baselines(side)
-    return True if planned or side is not None else None
+    """Do what a flag asks for instead of running tests."""
+    return run_modes(session) or None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which update is under test."""
-    return session_of(config).describe()
+    update = session_of(config).describe()
+    verbose = config.get_verbosity() > 0
+    return [*update, *hook_calls.describe_names()] if update and verbose else update
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -203,11 +215,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one table of the tasks under test, and where flips concentrate; all slices with -v."""
     session = session_of(terminalreporter.config)
-    if session.plans:
-        _show_plans(terminalreporter, session.plans)
-    if session.recorded:
-        terminalreporter.section("baselines")
-        terminalreporter.write_line("\n".join(session.recorded))
+    for mode in modes_of(terminalreporter.config):
+        mode.show(terminalreporter)
     if summaries := session.summaries():
         _show_summaries(terminalreporter, summaries)
     if session.settings is not None:
@@ -215,12 +224,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the run's report; end a run for plans or baselines by how they went, not by tests."""
+    """Write the run's report; end a run without tests by what it did instead."""
     state = session_of(session.config)
-    done = state.recorded or state.plans
+    done = modes_of(session.config)
     if done and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
-    if session.config.getoption("muscle_strict") and any(plan.never_passes for plan in state.plans):
+    if any(mode.failed for mode in done):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if (
         done
@@ -287,20 +296,6 @@ def _show_written(terminalreporter: pytest.TerminalReporter, reporting: Reportin
         terminalreporter.write_line(f"muscle: warning: {line}", yellow=True)
     for line in written.errors:
         terminalreporter.write_line(f"muscle: ERROR: {line}", red=True)
-
-
-def _show_plans(terminalreporter: pytest.TerminalReporter, plans: Sequence[TaskPlan]) -> None:
-    """Print what gates can tell; with -q the table and what can never pass."""
-    from pytest_muscle.reports.plan import describe_never, describe_plans, render_plan
-
-    brief = terminalreporter.config.get_verbosity() < 0
-    terminalreporter.section("plan")
-    terminalreporter.write_line(render_plan(plans, brief=brief))
-    for plan in plans:
-        for line in describe_never(plan):
-            terminalreporter.write_line(f"warning: {line}", yellow=True)
-    for line in () if brief else describe_plans(plans):
-        terminalreporter.write_line(line)
 
 
 def _side(text: str) -> str:

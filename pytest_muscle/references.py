@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from pytest_muscle.digests import digest_file, digest_json
 from pytest_muscle.errors import MuscleError, nearest
+from pytest_muscle.extensions import Names, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTION = re.compile("[a-z_]+=")
 
 
 def find(
@@ -22,6 +28,7 @@ def find(
     what: str,
     error: type[MuscleError],
     where: str | None = None,
+    added: Names = MappingProxyType({}),
 ) -> F:
     """Return the registered function of that name, or import `package.module:function`.
 
@@ -31,34 +38,70 @@ def find(
         what: What is looked for, in one word, for errors.
         error: The kind of error to raise.
         where: File and key that named it, for errors.
+        added: What plugins have added, by name.
 
     Raises:
         MuscleError: Of kind `error`, if there is no such function.
     """
     if name in registry:
         return registry[name]
-    module, colon, attribute = name.partition(":")
+    reference = resolve(name, added)
+    module, colon, attribute = reference.partition(":")
+    shown = repr(name)
+    if name in added:
+        shown += f" ({reference}, of plugin {added[name].plugin!r})"
     if not colon:
         raise error(
-            f"there is no {what} {name!r}",
+            f"there is no {what} {shown}",
             where=where,
-            hint=f"{nearest(name, registry)}\n  name your own as package.module:function",
+            hint=f"{nearest(name, [*registry, *added])}\n"
+            "  name your own as package.module:function",
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as problem:  # whatever the user's module does on import
         raise error(
-            f"the {what} {name!r} cannot be imported: {type(problem).__name__}: {problem}",
+            f"the {what} {shown} cannot be imported: {type(problem).__name__}: {problem}",
             where=where,
             hint="it is looked for on Python's path; is its folder there?",
         ) from problem
     if not callable(found):
         raise error(
-            f"the {what} {name!r} is not a function",
+            f"the {what} {shown} is not a function",
             where=where,
             hint="name a function or a class as package.module:function",
         )
     return found  # type: ignore[no-any-return]
+
+
+def split_options(
+    text: str, *, form: str, error: type[MuscleError], where: str | None = None
+) -> tuple[str, dict[str, str]]:
+    """Return what stands before the question mark, and the options after it.
+
+    Args:
+        text: `PLACE?option=value&option=value`; values may be percent-encoded.
+        form: How the user writes what stands before the question mark, for errors.
+        error: The kind of error to raise.
+        where: What the user wrote, or file and key that named it, for errors.
+
+    Raises:
+        MuscleError: Of kind `error`, if an option has no value or stands twice.
+    """
+    place, mark, asked = text.rpartition("?")
+    if not mark or not _OPTION.match(asked):
+        return text, {}
+    options: dict[str, str] = {}
+    for part in filter(None, asked.split("&")):
+        option, equals, value = part.partition("=")
+        if not equals or not value or option in options:
+            raise error(
+                f"{part!r} is not an option",
+                where=where,
+                hint=f"write {form}?option=value&option=value, each option once",
+            )
+        options[option] = unquote(value)
+    return place, options
 
 
 def is_reference(name: str) -> bool:

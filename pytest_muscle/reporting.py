@@ -7,14 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_muscle.reports.data import MOST_FLIPS, RunReport, TaskDetails, TaskReport
+from pytest_muscle.reports.data import (
+    MOST_FLIPS,
+    GateLimit,
+    RunReport,
+    TaskDetails,
+    TaskReport,
+)
 from pytest_muscle.reports.destinations import Destinations, Written
 from pytest_muscle.reports.github import in_actions, job_summary, render_annotations
+from pytest_muscle.reports.history import History, read_history
 from pytest_muscle.version import __version__
 
 if TYPE_CHECKING:
+    from pytest_muscle.hook_calls import Listeners
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
+    from pytest_muscle.settings.gate_keys import GateSettings
     from pytest_muscle.verdicts import Verdicts
 
 COMMITS = ("GITHUB_SHA", "CI_COMMIT_SHA")
@@ -28,14 +37,20 @@ class Reporting:
         settings: What the user configured, if anything.
         root: pytest's root directory.
         environment: Of this process.
+        listeners: The plugins that want to know what the run came to.
     """
 
     def __init__(
-        self, settings: Settings | None, root: Path, environment: Mapping[str, str]
+        self,
+        settings: Settings | None,
+        root: Path,
+        environment: Mapping[str, str],
+        listeners: Listeners,
     ) -> None:
         self._settings = settings
         self._root = root
         self._environment = environment
+        self._listeners = listeners
         self._run: RunReport | None = None
         self._destinations = _find_destinations(settings, environment)
         self.of_workers: list[TaskDetails] = []
@@ -45,13 +60,13 @@ class Reporting:
     def wanted(self) -> bool:
         """Whether anybody wants a report."""
         return self._settings is not None and (
-            any(self._destinations) or in_actions(self._environment)
+            any(self._destinations) or in_actions(self._environment) or bool(self._listeners)
         )
 
     @property
     def most_flips(self) -> int | None:
         """How many flipped examples of a comparison it takes; none for all."""
-        if self._destinations.directory is not None:
+        if self._destinations.directory is not None or self._listeners:
             return None
         return MOST_FLIPS if self._destinations.summary is not None else 0
 
@@ -66,6 +81,8 @@ class Reporting:
     ) -> None:
         """Write what a run came to, as `describe_run` takes it, to all destinations.
 
+        Then the plugins are told that listen, if a task was compared or tested.
+
         Args:
             summaries: One of each task that was compared.
             details: Of tasks that were compared in this process.
@@ -76,6 +93,8 @@ class Reporting:
         from pytest_muscle.reports.files import write_reports
 
         assert self._settings is not None
+        shown = self._destinations.directory is not None
+        history = read_history(self._destinations.history if shown else None)
         run = describe_run(
             self._settings,
             summaries,
@@ -83,10 +102,13 @@ class Reporting:
             verdicts,
             exit_status=exit_status,
             environment=self._environment,
+            history=history,
         )
         if run.tasks or always:
             self._run = run
             self.written = write_reports(run, self._destinations)
+        if run.tasks:
+            self.written += self._listeners.tell(run, self._destinations.directory)
 
     def annotations(self) -> list[str]:
         """Return the lines by which GitHub Actions shows failed tests at their place."""
@@ -110,6 +132,7 @@ def describe_run(
     *,
     exit_status: int,
     environment: Mapping[str, str],
+    history: History | None = None,
 ) -> RunReport:
     """Return what a run came to: its tasks that were compared or tested, in the file's order.
 
@@ -120,6 +143,7 @@ def describe_run(
         verdicts: What the tests came to.
         exit_status: pytest's exit code.
         environment: Of this process.
+        history: The runs before this one.
     """
     from pytest_muscle.reports.header import name_model
 
@@ -144,8 +168,21 @@ def describe_run(
                 failed=verdicts.failed(name),
                 summary=summary_of.get(name),
                 details=merged.get(name),
+                limit=_limit(settings.tasks[name].gate),
             )
             for name in settings.tasks
             if name in names
         ),
+        history=() if history is None else history.runs,
+        history_skipped=0 if history is None else history.skipped,
     )
+
+
+def _limit(gate: GateSettings) -> GateLimit | None:
+    from pytest_muscle.settings.limits import floor_margin
+
+    if gate.max_nfr is None:
+        return None
+    margin = floor_margin(gate.max_nfr)
+    highest = float(gate.max_nfr) if margin is None else None
+    return GateLimit(highest, margin, gate.judged_confidence)

@@ -24,13 +24,11 @@ from pytest_muscle.workers import worker_name
 
 if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
-    from pytest_muscle.plans import TaskPlan
     from pytest_muscle.progress import Progress
     from pytest_muscle.reporting import Reporting
     from pytest_muscle.reports.data import TaskDetails
     from pytest_muscle.reports.terminal import TaskSummary
     from pytest_muscle.settings import Settings
-    from pytest_muscle.task_models import Side
     from pytest_muscle.update import ModelUpdate
 
 TASK = "muscle_task"
@@ -67,8 +65,6 @@ class MuscleSession:
         self._of_workers: list[TaskSummary] = []
         self._made: dict[tuple[str, Compared], TaskSummary] = {}
         self._cleared: list[str] = []
-        self.recorded: list[str] = []
-        self.plans: list[TaskPlan] = []
         try:
             self.settings = _read_settings(config)
             if any(config.getoption(f"muscle_{name}") for name in ("report", "history")):
@@ -80,9 +76,10 @@ class MuscleSession:
     @cached_property
     def reporting(self) -> Reporting:
         """Where the session's report goes."""
+        from pytest_muscle.hook_calls import Listeners
         from pytest_muscle.reporting import Reporting
 
-        return Reporting(self.settings, self._config.rootpath, os.environ)
+        return Reporting(self.settings, self._config.rootpath, os.environ, Listeners(self._config))
 
     def _warn(self) -> None:
         """Warn, in one process, of what `--muscle-strict` would refuse.
@@ -160,44 +157,6 @@ class MuscleSession:
         except (MuscleError, OSError) as error:
             raise pytest.UsageError(f"--muscle-cache-clear: {error}") from error
         self._cleared = [f"muscle: cache cleared: {removed.describe()}"]
-
-    def plan_gates(self) -> None:
-        """Plan each task's gate; the summary shows the plans.
-
-        Raises:
-            pytest.UsageError: If nothing is configured, or data or a baseline are not usable.
-        """
-        if worker_name(self._config) is not None:
-            return  # the controller of pytest-xdist does it, once
-        try:
-            self.task_names(None)
-            self.plans = self.update.plan()
-        except MuscleError as error:
-            raise pytest.UsageError(str(error)) from error
-
-    def record_baselines(self, side: Side) -> None:
-        """Record a side's answers as the baseline of each task; the summary says what changed.
-
-        Raises:
-            pytest.UsageError: If data, model or an earlier baseline are not usable.
-        """
-        from pytest_muscle.recording import record_baseline
-
-        if worker_name(self._config) is not None:
-            return  # the controller of pytest-xdist does it, once
-        shown = None if self._config.get_verbosity() >= 2 else 10
-        try:
-            names = self.task_names(None)
-            if self._settings().limit is not None:
-                raise ConfigurationError(
-                    "a baseline holds all examples of a task",
-                    where="--muscle-limit",
-                    hint="leave it out where a baseline is recorded",
-                )
-            for name in names:
-                self.recorded += record_baseline(self.update, side, name, flips_shown=shown)
-        except MuscleError as error:
-            raise pytest.UsageError(str(error)) from error
 
     def summaries(self) -> list[TaskSummary]:
         """Return a summary with its verdict for each task that was compared, in file order."""
@@ -308,7 +267,9 @@ class MuscleSession:
     def _describe(self, name: str, compared: Compared) -> TaskDetails:
         from pytest_muscle.reports.details import describe_details
 
-        return describe_details(name, self._reports(name, compared), self.reporting.most_flips)
+        reports, most = self._reports(name, compared), self.reporting.most_flips
+        metric, adapters = self.update.task(name).metric, self.update.made_adapters(name)
+        return describe_details(name, reports, most, metric=metric, adapters=adapters)
 
     def _summarise(self, name: str, compared: Compared) -> TaskSummary:
         """Return a task's summary; made once, since it may have searched all columns."""
@@ -369,9 +330,13 @@ def session_of(config: pytest.Config) -> MuscleSession:
     return config.stash[KEY]
 
 
+def flags_of(config: pytest.Config) -> Flags:
+    """Return what of the configuration stands on the command line."""
+    return Flags(**{name: config.getoption(f"muscle_{name}") for name in Flags._fields})
+
+
 def _read_settings(config: pytest.Config) -> Settings | None:
-    options = {name: config.getoption(f"muscle_{name}") for name in Flags._fields}
-    flags = Flags(**options)
+    flags = flags_of(config)
     invocation_dir = config.invocation_params.dir
     if flags.config is None:
         flags = flags._replace(config=named_configuration(config.args, invocation_dir))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_muscle.models.placement import Placing
     from pytest_muscle.models.spec import TaskModelSpec
     from pytest_muscle.training.adapters import AdapterShop
-    from pytest_muscle.training.store import Adapter, AdapterKey
+    from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
 
 Version = Literal["old", "new"]
 Side = Literal["old", "new", "compat"]
@@ -111,6 +111,16 @@ class TaskModels:
             ("compat adapter", task.name), lambda: self._make_compat_adapter(task)
         )
 
+    def made_adapters(self, task: Task) -> dict[Side, Adapter]:
+        """Return the adapters for a task that were found or trained already, by side."""
+        keys: dict[Side, tuple[str, ...]] = {
+            "old": ("task adapter", "old", task.name),
+            "new": ("task adapter", "new", task.name),
+            "compat": ("compat adapter", task.name),
+        }
+        made = {side: self._memo.find(key) for side, key in keys.items()}
+        return {side: adapter for side, adapter in made.items() if adapter is not None}
+
     def task_model(self, side: Side, task: Task) -> LanguageModel:
         """Return the model that solves a task.
 
@@ -176,8 +186,8 @@ class TaskModels:
         """Where models run."""
         from pytest_muscle.models.placement import Placing
 
-        store = self._settings.cache / DEVICE_NOTES
-        return Placing(self._settings.run, store, self._progress)
+        store, writes = self._settings.cache / DEVICE_NOTES, self._settings.writes
+        return Placing(self._settings.run, store, self._progress, writes=writes)
 
     @cached_property
     def _shop(self) -> AdapterShop:
@@ -185,7 +195,9 @@ class TaskModels:
         from pytest_muscle.training.store import AdapterStore
 
         return AdapterShop(
-            store=AdapterStore(self._settings.cache / ADAPTERS, self._progress),
+            store=AdapterStore(
+                self._settings.cache / ADAPTERS, self._progress, writes=self._settings.writes
+            ),
             digests=self._digests,
             allowed=self._settings.train,
             progress=self._progress,
@@ -247,21 +259,52 @@ class TaskModels:
             lambda: given_task_adapter(self._settings, version, task),
         )
 
-    def _is_trained(self, version: Version, task: Task) -> bool:
-        """Return whether a version's adapter for a task is one that is trained here."""
+    def is_trained(self, version: Version, task: Task) -> bool:
+        """Return whether a version's adapter for a task is one that is trained here.
+
+        Raises:
+            ModelError: If one is given that is not here.
+        """
         given = self._given_adapter(version, task)
         return given is None and task.settings.train is not None
 
     def missing_adapter(self, version: Version, task: Task) -> Path | None:
         """Return where a task adapter will be that is yet to be trained, else none."""
-        if not self._is_trained(version, task):
+        key = self.adapter_key(version, task)
+        return None if key is None or self.adapters.find(key) else self.adapters.path(key)
+
+    def given_adapter(self, side: Side, task: Task) -> Adapter | None:
+        """Return the adapter that is given for a side and a task, or none.
+
+        Raises:
+            ModelError: If it is not here, or is no PEFT directory with safetensors weights.
+        """
+        from pytest_muscle.training.given import given_compat_adapter
+
+        if side == "compat":
+            return given_compat_adapter(self._settings, task)
+        return self._given_adapter(side, task)
+
+    def adapter_key(self, side: Side, task: Task) -> AdapterKey | None:
+        """Return the key of an adapter that is trained here.
+
+        Returns:
+            None where it is not trained, or what a compat adapter is made of is yet to be trained.
+        """
+        if side == "compat":
+            return self._compat_key(task)
+        if not self.is_trained(side, task):
             return None
         self.check_data(task)
-        key, store = self._task_key(version, task), self._shop.store
-        return None if store.find(key) else store.path(key)
+        return self._task_key(side, task)
+
+    @property
+    def adapters(self) -> AdapterStore:
+        """The adapters that were trained before."""
+        return self._shop.store
 
     def _make_task_adapter(self, version: Version, task: Task) -> Adapter | None:
-        if not self._is_trained(version, task):
+        if not self.is_trained(version, task):
             return self._given_adapter(version, task)
         from pytest_muscle.training.adapters import task_adapter
 
@@ -281,16 +324,16 @@ class TaskModels:
 
     def _make_compat_adapter(self, task: Task) -> Adapter:
         from pytest_muscle.training.adapters import check_vocabularies, compat_adapter
-        from pytest_muscle.training.given import given_compat_adapter
 
-        if (given := given_compat_adapter(self._settings, task)) is not None:
+        if (given := self.given_adapter("compat", task)) is not None:
             return given
-        self._check_teacher(task)
+        self.check_teacher(task)
         self.check_data(task)
-        if (stored := self._stored_compat_adapter(task)) is not None:
+        key = self._compat_key(task)
+        if key is not None and (stored := self._shop.find(key)) is not None:
             return stored
         # Before two task adapters are trained for nothing.
-        check_vocabularies(self.base("old"), self.base("new"), task)
+        check_vocabularies(self.base("old").tokenizer, self.base("new").tokenizer, task)
         return compat_adapter(
             self._shop,
             task,
@@ -299,7 +342,12 @@ class TaskModels:
             self._settings.compat,
         )
 
-    def _check_teacher(self, task: Task) -> None:
+    def check_teacher(self, task: Task) -> None:
+        """Raise if a compat adapter would have nobody to learn from.
+
+        Raises:
+            ConfigurationError: If there is no old model.
+        """
         if self._settings.old is None:
             raise ConfigurationError(
                 f"the compat adapter of {task.name} learns from the old model, which is not "
@@ -309,15 +357,13 @@ class TaskModels:
                 "or add [old] with model = …",
             )
 
-    def _stored_compat_adapter(self, task: Task) -> Adapter | None:
-        """Return the stored compat adapter, or none where what it is made of is not there yet."""
+    def _compat_key(self, task: Task) -> AdapterKey | None:
+        """Return the compat adapter's key, or none where what it is made of is not there yet."""
         from pytest_muscle.training.keys import compat_key
 
-        for version in VERSIONS:
-            key = self._task_key(version, task) if self._is_trained(version, task) else None
-            if key is not None and self._shop.store.find(key) is None:
-                return None
+        if any(self.missing_adapter(version, task) for version in VERSIONS):
+            return None
         if self.task_adapter("new", task) is None:
             return None
         old, new = self.facts("old", task), self.facts("new", task)
-        return self._shop.find(compat_key(task, old, new, self._settings.compat))
+        return compat_key(task, old, new, self._settings.compat)

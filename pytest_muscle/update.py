@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 from pytest_muscle.answers import Answers, with_task
 from pytest_muscle.cache import DIGEST_NOTES, TASK_NOTES
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import BaselineWarning, ConfigurationError, MuscleWarning, nearest
+from pytest_muscle.harness import Snapshots, make_task
 from pytest_muscle.memo import Memo
 from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
 from pytest_muscle.predictions import Predictions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_muscle.predictions.baseline import Baselines
     from pytest_muscle.predictions.differences import Differences
     from pytest_muscle.predictions.question import Question
+    from pytest_muscle.stopping import Stopping
     from pytest_muscle.training.store import Adapter
 
 
@@ -53,9 +55,13 @@ class ModelUpdate:
         models: TaskModels | None = None,
     ) -> None:
         self.settings = settings
-        digests = FileDigests(settings.cache / DIGEST_NOTES)
-        memory = DigestMemory(settings.cache / TASK_NOTES, digests)
-        self.tasks: Mapping[str, Task] = build_tasks(settings, memory)
+        writes = settings.writes
+        digests = FileDigests(settings.cache / DIGEST_NOTES, writes=writes)
+        memory = DigestMemory(settings.cache / TASK_NOTES, digests, writes=writes)
+        snapshots = Snapshots(settings.cache, digests, progress, writes=writes)
+        self.tasks: Mapping[str, Task] = build_tasks(
+            settings, memory, partial(make_task, snapshots)
+        )
         self._models = models or TaskModels(settings, digests, progress)
         self._progress = progress
         self._answers = Answers(settings, self._models, progress, build)
@@ -202,6 +208,10 @@ class ModelUpdate:
         """Return the noise floor if it was measured already, without measuring it."""
         floor: NoiseFloor | None = self._memo.find(("noise floor", task))
         return floor
+
+    def made_adapters(self, task: str) -> Mapping[Side, Adapter]:
+        """Return the adapters for a task that were found or trained already, by side."""
+        return self._models.made_adapters(self.task(task))
 
     def check(self) -> None:
         """Check what can be checked before any data is read; see `check_configuration`.
@@ -371,16 +381,28 @@ class ModelUpdate:
                 return Question.same_as(task, table)
         return Question(task)
 
-    def _newer_answers(self, side: Side, task: Task) -> Predictions:
-        """Return the new or compat model's answers, as many as are needed."""
+    def questions(self, task: Task) -> list[tuple[Question, Stopping | None]]:
+        """Return what the new or compat model is asked, and until when: as little as is needed.
+
+        The answers to any of them do; the last one is asked where none is answered yet.
+
+        Raises:
+            MuscleError: If data or baseline are not usable, or the old model's predictions cannot
+                be made where they decide what is asked.
+        """
         if not task.gate.sequential:
-            question = self._question(task)
-            everything = question.ids is None
-            return self.answers(side, task.name) if everything else self._answers.of(side, question)
+            return [(self._question(task), None)]
         from pytest_muscle.stopping import Stopping
 
         stopping = Stopping.of(task, self.predictions("old", task.name))
-        for whole in (self._whole_question(task), stopping.question):
-            if (table := self._answers.stored(side, whole)) is not None:
+        whole, needed = self._whole_question(task), stopping.question
+        return [(whole, None), (needed, None), (needed, stopping)]
+
+    def _newer_answers(self, side: Side, task: Task) -> Predictions:
+        *others, (question, stopping) = self.questions(task)
+        for other, _ in others:
+            if (table := self._answers.stored(side, other)) is not None:
                 return table
-        return self._answers.of(side, stopping.question, stopping)
+        if question.ids is None and stopping is None:
+            return self.answers(side, task.name)
+        return self._answers.of(side, question, stopping)

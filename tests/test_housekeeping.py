@@ -18,6 +18,8 @@ from pytest_muscle.training.store import AdapterKey, AdapterStore
 ADAPTER = AdapterKey("colours", "old", {"data": "a"})
 TABLE = PredictionKey("many colours", "compat", {"data": "a"})
 
+DEFINITION = CacheKey("arc_easy", "eval", {"data": "a"})
+
 UNFINISHED = PredictionKey("colours", "new", {"data": "a"})
 
 
@@ -39,6 +41,8 @@ def cache(tmp_path: Path) -> Path:
         TABLE,
         lambda facts, _: Predictions(Predictions.from_lists([1], [1], [1]).rows, facts=facts),
     )
+    with sole_maker(cache / "definitions", DEFINITION, SILENT, doing="reads"):
+        (cache / "definitions" / f"{DEFINITION.name}.jsonl").write_text("{}\n")
     Notebook(cache / "digests.json", lambda _: True).write({"a": "b"})
     return cache
 

@@ -101,3 +101,19 @@ def test_processes_that_write_at_the_same_time_keep_each_other_s_notes(path):
 
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert len(Notebook(path, lambda _: True).read()) == 120
+
+
+def test_one_that_does_not_write_remembers_in_this_process_alone(path):
+    Notebook(path, is_text).write({"a": "1"})
+    before = path.read_bytes()
+    looking = Notebook(path, is_text, writes=False)
+    looking.write({"b": "2"}, instead_of=["a"])
+
+    assert looking.read() == {"a": "1", "b": "2"}
+    assert path.read_bytes() == before
+    assert sorted(path.parent.iterdir()) == [path.with_name(".notes.json.lock"), path]
+
+
+def test_one_that_does_not_write_makes_no_folder(path):
+    Notebook(path, is_text, writes=False).write({"a": "1"})
+    assert not path.parent.exists()

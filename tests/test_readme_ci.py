@@ -1,4 +1,4 @@
-"""README's CI examples are what the services read, and their commands run as written."""
+"""The CI examples of README and the guide are what services read; their commands run as written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "pytest_muscle" / "reports" / "README.md"]
 TESTS = """
     from pytest_muscle import assert_negative_flip_rate
 
@@ -20,8 +21,9 @@ TESTS = """
 
 
 def example(word: str) -> dict[str, Any]:
-    """The one YAML block of README in which a word stands."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """The one YAML block of README and the guide in which a word stands."""
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (block,) = [block for block in blocks if word in block]
     read: dict[str, Any] = yaml.safe_load(block)
     return read

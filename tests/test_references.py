@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_muscle.errors import ConfigurationError, MuscleError
-from pytest_muscle.references import find, is_reference, source_digest
+from pytest_muscle.references import find, is_reference, source_digest, split_options
 
 OURS: dict[str, Callable[..., float]] = {"root": math.sqrt, "sine": math.sin}
 
@@ -129,3 +129,22 @@ def test_a_source_that_is_out_of_sight(monkeypatch):
 def test_a_reference_has_a_colon():
     assert is_reference("package.module:function")
     assert not is_reference("acc_norm")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "options"),
+    [
+        ("arc", "arc", {}),
+        ("arc?shots=5&path=a%26b", "arc", {"shots": "5", "path": "a&b"}),
+        ("what?", "what?", {}),
+        ("what?/log.jsonl?task=arc", "what?/log.jsonl", {"task": "arc"}),
+    ],
+)
+def test_options_follow_a_question_mark(text, place, options):
+    assert split_options(text, form="NAME", error=ConfigurationError) == (place, options)
+
+
+@pytest.mark.parametrize("text", ["arc?shots=", "arc?shots=1&shots=2", "arc?shots=1&five"])
+def test_an_option_has_one_value(text):
+    with pytest.raises(ConfigurationError, match="is not an option"):
+        split_options(text, form="NAME", error=ConfigurationError)

@@ -82,13 +82,29 @@ def texts_at(report: FlipReport, positions: Positions) -> tuple[list[str | None]
     """Return what the old and the new model wrote at positions that both were asked at."""
     old = None if report.old is None else report.old.columns.texts
     new = None if report.given is None else report.given.columns.texts
-    if new is not None:
-        given = positions
-        if report.pairs.unasked is not None:  # `order` is of those that were asked
-            given = (np.cumsum(~report.pairs.unasked) - 1)[positions]
-        new = new[given if report.order is None else report.order[given]]
     none: list[str | None] = [None] * len(positions)
     return (
         none if old is None else old[positions].tolist(),
-        none if new is None else new.tolist(),
+        none if new is None else new[_given(report, positions)].tolist(),
     )
+
+
+def loglikelihoods_at(
+    report: FlipReport, positions: Positions
+) -> tuple[list[tuple[float, ...] | None], list[tuple[float, ...] | None]]:
+    """Return the options' log-likelihoods by the old and the new model, as `texts_at` texts."""
+    old = None if report.old is None else report.old.columns.loglikelihoods
+    new = None if report.given is None else report.given.columns.loglikelihoods
+    n = len(positions)
+    none: list[tuple[float, ...] | None] = [None] * n
+    return (
+        none if old is None else old.take(positions).rows(0, n),
+        none if new is None else new.take(_given(report, positions)).rows(0, n),
+    )
+
+
+def _given(report: FlipReport, positions: Positions) -> Positions:
+    """Return where in the new table as it was given the examples at some positions are."""
+    if report.pairs.unasked is not None:  # `order` is of those that were asked
+        positions = (np.cumsum(~report.pairs.unasked) - 1)[positions]
+    return positions if report.order is None else report.order[positions]

@@ -118,12 +118,6 @@ def upper_bound(events: float, n: int, confidence: float = 0.95, method: str = "
     return find_bounds(method)(events, n, confidence)[1]
 
 
-def lower_bound(events: float, n: int, confidence: float = 0.95, method: str = "exact") -> float:
-    """Return the one-sided lower confidence bound of a rate; arguments of `rate_interval`."""
-    check_confidence(confidence)
-    return find_bounds(method)(events, n, confidence)[0]
-
-
 def find_bounds(method: str) -> Bounds:
     """Return a method of `INTERVALS` by its name.
 

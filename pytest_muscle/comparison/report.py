@@ -153,6 +153,17 @@ class FlipReport:
         """p-value of the exact two-sided McNemar test of negative against positive flips."""
         return measures.mcnemar_p(self.pairs)
 
+    @property
+    def expected_false_flips(self) -> float | None:
+        """Negative flips that drawing again would show, were both models the same.
+
+        What `comparison.draws.expected_false_flips` gives; none where answers are not drawn.
+        """
+        from pytest_muscle.comparison.draws import expected_false_flips
+
+        old, new = self.pairs.old_draws, self.pairs.new_draws
+        return None if old is None or new is None else expected_false_flips(old, new)
+
     def measure(self, name: str) -> float:
         """Return a measure by its name in `MEASURES` or as `"package.module:function"`.
 

@@ -84,6 +84,7 @@ def read_log(
         source=path.name,
         task=task if len(logs) > 1 else logs[0].task,
         model=logs[0].path.parent.name or None,
+        facts={} if metric is None else {"metric": metric},
     )
 
 

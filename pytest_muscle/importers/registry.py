@@ -9,10 +9,11 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
-from urllib.parse import unquote
 
-from pytest_muscle.errors import DataError, PredictionsError, nearest
+from pytest_muscle import extensions
+from pytest_muscle.errors import DataError, MuscleError, PredictionsError, nearest
 from pytest_muscle.predictions.prediction import Predictions
+from pytest_muscle.references import find, split_options
 from pytest_muscle.settings.paths import local_path
 
 Importer: TypeAlias = Callable[..., Predictions]
@@ -29,7 +30,6 @@ IMPORTERS: Mapping[str, str] = {
 """The module of each importer; its function is `read_log`. Imported when it is asked for."""
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]+")
-_OPTION = re.compile("[a-z_]+=")
 
 
 class Reference(NamedTuple):
@@ -63,26 +63,15 @@ def parse_reference(text: str, root: Path) -> Reference:
             no value.
     """
     name, colon, rest = text.partition(":")
-    if name not in IMPORTERS:
+    known = [*IMPORTERS, *extensions.current().importers]
+    if name not in known:
         path = local_path(text, root)
         if colon and _NAME.fullmatch(name) and not path.exists():
             raise PredictionsError(
-                f"there is no importer {name!r}", where=text, hint=nearest(name, IMPORTERS)
+                f"there is no importer {name!r}", where=text, hint=nearest(name, known)
             )
         return Reference(text, None, path, {})
-    place, mark, asked = rest.rpartition("?")
-    if not mark or not _OPTION.match(asked):
-        place, asked = rest, ""
-    options: dict[str, str] = {}
-    for part in filter(None, asked.split("&")):
-        option, equals, value = part.partition("=")
-        if not equals or not value or option in options:
-            raise PredictionsError(
-                f"{part!r} is not an option",
-                where=text,
-                hint=f"write {name}:PATH?option=value&option=value, each option once",
-            )
-        options[option] = unquote(value)
+    place, options = split_options(rest, form=f"{name}:PATH", error=PredictionsError, where=text)
     return Reference(text, name, local_path(place, root), options)
 
 
@@ -124,25 +113,42 @@ def import_predictions(text: str, root: Path | None = None) -> Predictions:
         )
     if not reference.path.exists():
         raise _missing(reference)
+    table = _read(reference, read, options)
+    return replace(table, graded=True) if graded else table
+
+
+def _read(reference: Reference, read: Importer, options: Mapping[str, str]) -> Predictions:
+    """Return what an importer reads; whatever a plugin's does is told in words."""
     try:
         table = read(reference.path, **options)
     except DataError as error:
         raise PredictionsError(
             error.problem, where=error.where, hint=error.hint, details=error.details
         ) from error
-    return replace(table, graded=True) if graded else table
+    except MuscleError:
+        raise
+    except Exception as error:
+        if reference.importer in IMPORTERS:
+            raise
+        raise PredictionsError(
+            f"{_say(reference)} fails: {type(error).__name__}: {error}", where=reference.text
+        ) from error
+    if not isinstance(table, Predictions):
+        raise PredictionsError(
+            f"{_say(reference)} returns {type(table).__name__}, not Predictions",
+            where=reference.text,
+            hint="an importer makes them with Predictions.from_lists or importers.records",
+        )
+    return table
 
 
 def _find(reference: Reference) -> Importer:
     """Return the importer of a reference, which takes its options."""
     assert reference.importer is not None
-    module = import_module(f"pytest_muscle.importers.{IMPORTERS[reference.importer]}")
-    read: Importer = module.read_log
-    known = [
-        name
-        for name, parameter in inspect.signature(read).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
+    read = _importer(reference.importer, reference.text)
+    known = _options_of(read)
+    if known is None:
+        return read
     for option in reference.options:
         if option not in [*known, "graded"]:
             raise PredictionsError(
@@ -151,6 +157,34 @@ def _find(reference: Reference) -> Importer:
                 hint=nearest(option, [*known, "graded"]),
             )
     return read
+
+
+def _options_of(read: Importer) -> list[str] | None:
+    """Return the names of an importer's options, which follow its path; none if any will do."""
+    try:
+        parameters = list(inspect.signature(read).parameters.values())
+    except (ValueError, TypeError):  # of a function that is not written in Python
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters[1:] if parameter.kind in named]
+
+
+def _importer(name: str, text: str) -> Importer:
+    if name in IMPORTERS:
+        read: Importer = import_module(f"pytest_muscle.importers.{IMPORTERS[name]}").read_log
+        return read
+    ours: Mapping[str, Importer] = {}
+    added = extensions.current().importers
+    return find(name, ours, what="importer", error=PredictionsError, where=text, added=added)
+
+
+def _say(reference: Reference) -> str:
+    """Return a plugin's importer in words."""
+    assert reference.importer is not None
+    added = extensions.current().importers[reference.importer]
+    return f"the importer {reference.importer!r} ({added.reference}, of plugin {added.plugin!r})"
 
 
 def _missing(reference: Reference) -> PredictionsError:

@@ -96,6 +96,13 @@ def answer_until_decided(
     )
 
 
+def request(task: Task, example: Example) -> LoglikelihoodRequest:
+    """Return what is asked of a model about an example whose options are scored."""
+    prompts, continuations = zip(*task.pairs(example), strict=True)
+    same = len(set(prompts)) == 1
+    return LoglikelihoodRequest(prompts[0] if same else prompts, continuations)
+
+
 def _facts(
     model: LanguageModel, task: Task, facts: Mapping[str, Any], *, asked: bool
 ) -> dict[str, Any]:
@@ -134,13 +141,7 @@ def _ask(
             journal=journal,
             look=look,
         )
-    requests = (
-        LoglikelihoodRequest(
-            example.prompt,
-            tuple(task.continuation(example, option) for option in range(len(example.options))),
-        )
-        for example in asked
-    )
+    requests = (request(task, example) for example in asked)
     return model.loglikelihoods(
         requests, total=len(asked), description=description, journal=journal, look=look
     )

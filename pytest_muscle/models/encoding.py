@@ -108,9 +108,10 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, example: Example) -> tuple
     """Encode what a model is given to write the answer to an example.
 
     A text is encoded with the special tokens that the tokenizer puts before texts, none after it.
-    Spaces at its end are left out: the model writes them, for most tokenizers take them as the
-    beginning of the next word. Line breaks at its end stay. An empty text is the model's prefix
-    token. A chat is what the tokenizer's chat template makes of it, up to where the answer begins.
+    Spaces at its end are left out, unless the example is exact: the model writes them, for most
+    tokenizers take them as the beginning of the next word. Line breaks at its end stay. An empty
+    text is the model's prefix token. A chat is what the tokenizer's chat template makes of it, up
+    to where the answer begins.
 
     Returns:
         Token ids, at least one.
@@ -120,8 +121,8 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, example: Example) -> tuple
             a chat.
     """
     if example.messages is not None:
-        return _encode_chat_text(tokenizer, _chat_text(tokenizer, example))
-    return _encode_start(tokenizer, example.prompt.rstrip(" "))
+        return _encode_chat_text(tokenizer, chat_text(tokenizer, example))
+    return _encode_start(tokenizer, _start(example))
 
 
 def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> EncodedPair:
@@ -138,12 +139,12 @@ def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> Enc
     end = tokenizer.eos_token_id
     prompt = encode_prompt(tokenizer, example)
     if example.messages is not None:
-        text = _chat_text(tokenizer, example)
-        whole = _chat_text(tokenizer, example, answered=True)
+        text = chat_text(tokenizer, example)
+        whole = chat_text(tokenizer, example, answered=True)
         rest = whole[len(text) :] if whole.startswith(text) else example.solution
         together = _encode_chat_text(tokenizer, text + rest)
     else:
-        text = example.prompt.rstrip(" ")
+        text = _start(example)
         rest = example.prompt[len(text) :] + example.solution
         together = _encode_start(tokenizer, text + rest)
     if together[: len(prompt)] == prompt:
@@ -158,6 +159,10 @@ def encode_answered(tokenizer: PreTrainedTokenizerBase, example: Example) -> Enc
     if end is not None and end not in answer:
         answer = (*answer, end)
     return EncodedPair((*prompt, *answer), len(prompt))
+
+
+def _start(example: Example) -> str:
+    return example.prompt if example.exact else example.prompt.rstrip(" ")
 
 
 def _encode_start(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
@@ -178,10 +183,14 @@ def _encode_start(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, .
     return (prefix,)
 
 
-def _chat_text(
+def chat_text(
     tokenizer: PreTrainedTokenizerBase, example: Example, *, answered: bool = False
 ) -> str:
-    """Return a chat as the tokenizer's template writes it, to be answered or with the answer."""
+    """Return a chat as the tokenizer's template writes it, to be answered or with the answer.
+
+    Raises:
+        ModelError: If there is no usable chat template.
+    """
     if not tokenizer.chat_template:
         raise ModelError(
             "the tokenizer has no chat template, and the task asks in chats",

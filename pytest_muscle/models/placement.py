@@ -37,11 +37,14 @@ class Placing:
         run: What the user configured.
         store: The JSON file where it is remembered; made on first use.
         progress: Where it is said that what was remembered is no longer so.
+        writes: Whether it is remembered there, not in this process alone.
     """
 
-    def __init__(self, run: RunSettings, store: Path, progress: Progress) -> None:
+    def __init__(
+        self, run: RunSettings, store: Path, progress: Progress, *, writes: bool = True
+    ) -> None:
         self._run = run
-        self._notebook = Notebook(store, _is_placement, most=100)
+        self._notebook = Notebook(store, _is_placement, most=100, writes=writes)
         self._progress = progress
         self._resolved: Placement | None = None
 

@@ -38,10 +38,23 @@ SHORTEST_PREFIX = 16
 
 @dataclass(frozen=True, slots=True)
 class LoglikelihoodRequest:
-    """One prompt with the continuations whose log-likelihoods are wanted."""
+    """Continuations whose log-likelihoods are wanted, with the prompts that they follow.
 
-    prompt: str
+    Attributes:
+        prompt: What all continuations follow; or as many prompts as there are continuations.
+        continuations: What is scored.
+    """
+
+    prompt: str | tuple[str, ...]
     continuations: tuple[str, ...]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each continuation with its prompt before it."""
+        prompts = self.prompt
+        if isinstance(prompts, str):
+            prompts = (prompts,) * len(self.continuations)
+        return list(zip(prompts, self.continuations, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +152,7 @@ def _limits(look: Look | None) -> list[int]:
 
 
 def _characters(request: LoglikelihoodRequest) -> int:
-    return sum(len(request.prompt) + len(text) for text in request.continuations)
+    return sum(len(prompt) + len(text) for prompt, text in request.pairs)
 
 
 class _Scorer:
@@ -211,8 +224,7 @@ class _Scorer:
         import torch
 
         pairs = encode_pairs(
-            self._tokenizer,
-            [(request.prompt, text) for request in window for text in request.continuations],
+            self._tokenizer, [pair for request in window for pair in request.pairs]
         )
         pairs = _fit(pairs, longest_sequence(self._engine.parts.network.config))
         with torch.inference_mode():

@@ -193,8 +193,17 @@ def hub_commit(
     return Path(path).parent.name
 
 
-def adapter_directory(name: str, root: Path, revision: str | None, where: str) -> Path:
+def adapter_directory(
+    name: str, root: Path, revision: str | None, where: str, *, fetch: bool = True
+) -> Path:
     """Return the local directory of an adapter, fetched from the hub if it is a hub id.
+
+    Args:
+        name: Path or hub id.
+        root: The directory that a relative path is relative to.
+        revision: Commit, branch or tag of a hub id.
+        where: File and key that named it, for errors.
+        fetch: Whether it may be fetched, if it is not here.
 
     Raises:
         ModelError: If it cannot be fetched or is no PEFT directory with safetensors weights.
@@ -211,6 +220,7 @@ def adapter_directory(name: str, root: Path, revision: str | None, where: str) -
                 name,
                 revision=revision,
                 allow_patterns=list(ADAPTER_FILES),
+                local_files_only=not fetch,
             )
         )
     except Exception as error:

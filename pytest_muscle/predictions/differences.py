@@ -94,7 +94,7 @@ def asked(task: Task) -> dict[str, Any]:
     keys = task.settings
     source = source_digest(task.metric) if is_reference(task.metric) else None
     return {
-        "kind": keys.kind,
+        "kind": task.kind,
         "metric": task.metric,
         "delimiter": keys.delimiter,
         **({"metric source": source} if source else {}),

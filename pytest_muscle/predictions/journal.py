@@ -104,6 +104,20 @@ class Journal:
             self._known = _batches(self._path, whole)
             self._next = next(self._known, None)
 
+    def count(self) -> int:
+        """Return how many examples were answered before; the file is only read."""
+        if self._path is None:
+            return 0
+        ours = {"format": FORMAT, "version": __version__, "fingerprint": self._fingerprint}
+        try:
+            lines = _lines(self._path)
+            header, _ = next(lines, (None, 0))
+            if not isinstance(header, dict) or not ours.items() <= header.items():
+                return 0
+            return sum(Batch(*entry).examples for entry, _ in lines)
+        except OSError:
+            return 0
+
     def window(self, number: int) -> Iterator[Batch]:
         """Yield what was answered before of a window; windows are asked for in their order."""
         while self._next is not None and self._next.window <= number:

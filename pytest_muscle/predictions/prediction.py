@@ -246,8 +246,8 @@ class Predictions:
 
         Args:
             path: The table's file; or a text `NAME:PATH?option=value&option=value`, where NAME is
-                that of an importer: csv, deepeval, inspect, lighteval,
-                lm-eval, promptfoo.
+                that of an importer: csv, deepeval, inspect, lighteval, lm-eval, promptfoo, or
+                one that a plugin has added.
 
         Raises:
             PredictionsError: If a file is missing, a line is not a prediction, or the table is

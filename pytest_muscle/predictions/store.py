@@ -25,11 +25,13 @@ class PredictionStore:
     Args:
         directory: Where they are; made on first use.
         progress: Where waiting, damage and trouble are shown.
+        writes: Whether what is not needed any more may be removed from it.
     """
 
-    def __init__(self, directory: Path, progress: Progress) -> None:
+    def __init__(self, directory: Path, progress: Progress, *, writes: bool = True) -> None:
         self.directory = directory
         self._progress = progress
+        self._writes = writes
 
     def path(self, key: PredictionKey) -> Path:
         """Return the file of a table, whether or not it is there."""
@@ -41,9 +43,13 @@ class PredictionStore:
         A journal that a process left which was killed at the last moment is removed.
         """
         table = self._read(key, loud=False)
-        if table is not None:
+        if table is not None and self._writes:
             self._journal(key).remove()
         return table
+
+    def begun(self, key: PredictionKey) -> int:
+        """Return how many examples of a table were answered before, where it is not whole yet."""
+        return self._journal(key).count()
 
     def get(
         self,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pytest_muscle.reports.curves import Training
+from pytest_muscle.reports.history import PastRun
 
 if TYPE_CHECKING:
+    from pytest_muscle.reports.margins import Margins
     from pytest_muscle.reports.terminal import TaskSummary
 
 VERSION = 1
@@ -76,6 +80,10 @@ class FlippedExample:
         old_text: All that the old model wrote, where it wrote a text.
         new_text: The new model.
         compat_text: The compat model.
+        old_margin: What the metric compares of the right option less the most of any other, by
+            the old model; see `Margins`. None where log-likelihoods are not known.
+        new_margin: By the new model.
+        compat_margin: By the compat model.
         slices: Its values of the columns that group the examples, as texts, by column.
     """
 
@@ -94,6 +102,9 @@ class FlippedExample:
     old_text: str | None = None
     new_text: str | None = None
     compat_text: str | None = None
+    old_margin: float | None = None
+    new_margin: float | None = None
+    compat_margin: float | None = None
     slices: Mapping[str, str] | None = None
 
     def merge(self, other: FlippedExample) -> FlippedExample:
@@ -114,6 +125,10 @@ class TaskDetails:
         counts: How many are right or wrong, by "new" and "compat".
         flips: The examples that flipped, in the order of the old model's answers.
         changes: Of graded scores: how far they moved, by "new" and "compat".
+        margins: Those of the negative flips, by "new" and "compat", where options were chosen by
+            log-likelihoods that are known.
+        training: How the adapters were trained, by "old", "new" and "compat"; those that this run
+            used.
     """
 
     task: str
@@ -121,6 +136,8 @@ class TaskDetails:
     counts: Mapping[str, Counts]
     flips: tuple[FlippedExample, ...] = ()
     changes: Mapping[str, ScoreChanges] = field(default_factory=dict)
+    margins: Mapping[str, Margins] = field(default_factory=dict)
+    training: Mapping[str, Training] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the details as a dictionary of JSON values."""
@@ -133,11 +150,15 @@ class TaskDetails:
                 side: {"edges": list(moved.edges), "counts": list(moved.counts)}
                 for side, moved in self.changes.items()
             },
+            "margins": {side: dataclasses.asdict(of) for side, of in self.margins.items()},
+            "training": {side: dataclasses.asdict(of) for side, of in self.training.items()},
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TaskDetails:
         """Return the details that `to_json` wrote."""
+        from pytest_muscle.reports.margins import Margins
+
         return cls(
             task=values["task"],
             models=values["models"],
@@ -147,6 +168,8 @@ class TaskDetails:
                 side: ScoreChanges(edges=tuple(moved["edges"]), counts=tuple(moved["counts"]))
                 for side, moved in values["changes"].items()
             },
+            margins={side: Margins.from_json(of) for side, of in values["margins"].items()},
+            training={side: Training.from_json(of) for side, of in values["training"].items()},
         )
 
     def merge(self, other: TaskDetails) -> TaskDetails:
@@ -161,6 +184,8 @@ class TaskDetails:
             counts={**other.counts, **self.counts},
             flips=tuple(flips[position] for position in sorted(flips)),
             changes={**other.changes, **self.changes},
+            margins={**other.margins, **self.margins},
+            training={**other.training, **self.training},
         )
 
 
@@ -181,6 +206,27 @@ class FailedTest:
     line: int | None = None
 
 
+class GateLimit(NamedTuple):
+    """The limit on negative flips that `[gate]` sets for a task, of the new and the compat model.
+
+    Attributes:
+        max_nfr: Largest negative flip rate, 0-1; none where the limit is above the noise floor.
+        floor_margin: Largest negative flip rate above the noise floor, 0-1.
+        confidence: Of the one-sided upper bound that must keep the limit, adjusted where it is
+            held family-wise; none where the rate itself must.
+    """
+
+    max_nfr: float | None = None
+    floor_margin: float | None = None
+    confidence: float | None = None
+
+    def place(self, summary: TaskSummary) -> float | None:
+        """Return the rate that must be kept; none where it is above a floor that is not known."""
+        if self.floor_margin is None:
+            return self.max_nfr
+        return None if summary.noise is None else summary.noise.rate + self.floor_margin
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskReport:
     """What a run says of one task.
@@ -191,6 +237,7 @@ class TaskReport:
         failed: Those that failed.
         summary: What the terminal's table shows; none where nothing was compared.
         details: What that leaves out; none where nothing was compared.
+        limit: What the configuration allows of negative flips; none where it has no such limit.
     """
 
     name: str
@@ -198,6 +245,7 @@ class TaskReport:
     failed: tuple[FailedTest, ...] = ()
     summary: TaskSummary | None = None
     details: TaskDetails | None = None
+    limit: GateLimit | None = None
 
     @property
     def passed(self) -> bool | None:
@@ -227,6 +275,8 @@ class RunReport:
         commit: The commit that the CI service says it builds.
         exit_status: pytest's exit code.
         tasks: Those that were compared or tested, in the order of the file.
+        history: The last runs before this one, the oldest first, where there is a history.
+        history_skipped: How many lines of it among them could not be read.
     """
 
     written: str
@@ -237,6 +287,8 @@ class RunReport:
     commit: str | None = None
     exit_status: int = 0
     tasks: tuple[TaskReport, ...] = ()
+    history: tuple[PastRun, ...] = ()
+    history_skipped: int = 0
 
     @property
     def interrupted(self) -> bool:

@@ -34,3 +34,10 @@ class Written:
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+
+    def __add__(self, other: Written) -> Written:
+        return Written(
+            lines=self.lines + other.lines,
+            warnings=self.warnings + other.warnings,
+            errors=self.errors + other.errors,
+        )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pytest_muscle.comparison.flips import texts_at
+from pytest_muscle.reports.curves import read_training
 from pytest_muscle.reports.data import Counts, FlippedExample, ScoreChanges, TaskDetails
+from pytest_muscle.reports.margins import count_margins, margins_at
 
 BINS = 21
 """Of the score changes: an odd number, so that the middle one holds those that stay."""
@@ -18,11 +20,18 @@ if TYPE_CHECKING:
     from pytest_muscle.comparison import FlipReport
     from pytest_muscle.comparison.pairs import AnswerPairs
     from pytest_muscle.predictions.packed import Positions
+    from pytest_muscle.task_models import Side
     from pytest_muscle.tasks.example import Example
+    from pytest_muscle.training.store import Adapter
 
 
 def describe_details(
-    task: str, reports: Mapping[Literal["new", "compat"], FlipReport], most: int | None
+    task: str,
+    reports: Mapping[Literal["new", "compat"], FlipReport],
+    most: int | None,
+    *,
+    metric: str = "acc",
+    adapters: Mapping[Side, Adapter] | None = None,
 ) -> TaskDetails:
     """Return the details of a task.
 
@@ -30,6 +39,9 @@ def describe_details(
         task: Name of the task.
         reports: The old model compared with the new one, the compat one or both.
         most: Most flipped examples of each comparison, negative flips first; none for all.
+        metric: Name of the metric that chose options, unless a table names another: one that was
+            read from a log does.
+        adapters: Those that the models have, by "old", "new" and "compat".
     """
     models = {}
     flips: dict[int, FlippedExample] = {}  # by their position in the old table
@@ -41,8 +53,9 @@ def describe_details(
         for position in _flipped(report.pairs, most).tolist():
             flips.setdefault(position, _example(report, position))
     positions = np.array(sorted(flips), dtype=np.intp)
+    metrics = {side: _metric(report, metric) for side, report in reports.items()}
     for side, report in reports.items():
-        answered = _answered(report, positions, side)
+        answered = _answered(report, positions, side, metrics[side])
         for position in positions.tolist():
             values = {f"to_{side}": _change(report.pairs, position), **answered.get(position, {})}
             flips[position] = dataclasses.replace(flips[position], **values)
@@ -56,7 +69,18 @@ def describe_details(
             for side, report in reports.items()
             if report.pairs.graded and report.pairs.unasked is None
         },
+        margins={
+            side: counted
+            for side, report in reports.items()
+            if (counted := count_margins(report, metrics[side])) is not None
+        },
+        training={side: read_training(adapter) for side, adapter in (adapters or {}).items()},
     )
+
+
+def _metric(report: FlipReport, default: str) -> str:
+    facts = {} if report.old is None else report.old.facts
+    return str(facts.get("metric") or default)
 
 
 def count_changes(pairs: AnswerPairs) -> ScoreChanges:
@@ -118,7 +142,9 @@ def _slices(example: Example, columns: tuple[str, ...]) -> dict[str, str] | None
     return {_sound(str(column)): _sound(str(example.fields[column])) for column in columns} or None
 
 
-def _answered(report: FlipReport, positions: Positions, side: str) -> dict[int, dict[str, Any]]:
+def _answered(
+    report: FlipReport, positions: Positions, side: str, metric: str
+) -> dict[int, dict[str, Any]]:
     """Return what the newer model answered, by position; nothing where it was not asked."""
     pairs = report.pairs
     if pairs.unasked is not None:
@@ -128,15 +154,18 @@ def _answered(report: FlipReport, positions: Positions, side: str) -> dict[int, 
         pairs.new_answers_at(positions),
         pairs.new_scores_at(positions),
         texts_at(report, positions)[1],
+        *margins_at(report, positions, metric),
         strict=True,
     )
     return {
         position: {
+            "old_margin": before,
+            f"{side}_margin": after,
             side: _words(report.examples.get(pairs.ids[position]), answer),
             f"{side}_score": _finite(score) if pairs.graded else None,
             f"{side}_text": _text(text),
         }
-        for position, answer, score, text in rows
+        for position, answer, score, text, before, after in rows
     }
 
 

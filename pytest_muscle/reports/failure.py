@@ -39,7 +39,7 @@ def render_failure(
     task = f"task {report.task!r}: " if report.task else ""
     sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
     parts = [
-        "\n".join([f"{task}{sentences}.", *_outlook(checks)]),
+        "\n".join([f"{task}{sentences}.", *_outlook(checks), *_chance(report)]),
         _table(report, checks, before),
     ]
     if report.stop is not None:
@@ -88,6 +88,17 @@ def _outlook(checks: Sequence[Check]) -> list[str]:
             f"… and {counted(left, 'more limit')} that cannot be kept with so few examples"
         ]
     return [*hopeless, *doubts]
+
+
+def _chance(report: FlipReport) -> list[str]:
+    """Return in words how many flips of drawn answers may be none."""
+    expected = report.expected_false_flips
+    if expected is None:
+        return []
+    return [
+        f"Answers are drawn: were both models the same, drawing again would show {expected:.1f} "
+        "negative flips."
+    ]
 
 
 def _doubt(check: Check) -> str | None:

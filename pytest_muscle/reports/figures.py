@@ -12,7 +12,8 @@ from pytest_muscle.reports.slices import SURE
 from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
-    from pytest_muscle.reports.data import Counts, ScoreChanges
+    from pytest_muscle.reports.data import Counts, GateLimit, ScoreChanges
+    from pytest_muscle.reports.margins import Margins
     from pytest_muscle.reports.slices import SliceSummary
     from pytest_muscle.reports.terminal import TaskSummary
 
@@ -53,11 +54,19 @@ class Bar(NamedTuple):
     width: float
 
 
+class Level(NamedTuple):
+    """A limit on an axis: its place, 0-100, and what it is in words."""
+
+    at: float
+    text: str
+
+
 class Axis(NamedTuple):
-    """Bars that share an axis from 0, and the ends of its three marks."""
+    """Bars that share an axis from 0, the ends of its three marks, and a limit if there is one."""
 
     bars: tuple[Bar, ...]
     marks: tuple[str, ...]
+    level: Level | None = None
 
 
 class Bin(NamedTuple):
@@ -66,6 +75,14 @@ class Bin(NamedTuple):
     height: float
     text: str
     kind: str
+
+
+class Stack(NamedTuple):
+    """A column of two distributions: heights of the old and the newer model's part, 0-100."""
+
+    before: float
+    after: float
+    text: str
 
 
 def find_quadrants(counts: Counts, n: int, *, graded: bool) -> tuple[Quadrant, ...]:
@@ -98,17 +115,41 @@ def find_quadrants(counts: Counts, n: int, *, graded: bool) -> tuple[Quadrant, .
     )
 
 
-def draw_rates(summary: TaskSummary) -> Axis | None:
-    """Return the negative flip rates of a task and its noise floor on one axis, if any is known."""
+def draw_rates(summary: TaskSummary, limit: GateLimit | None = None) -> Axis | None:
+    """Return the negative flip rates of a task and its noise floor on one axis, if any is known.
+
+    Args:
+        summary: The rates.
+        limit: What the configuration allows, drawn where its place is known.
+    """
     given = [rate for rate in _rates(summary) if math.isfinite(rate[2])]
     if not given:
         return None
-    top = _top(max(rate[4] for rate in given))
+    place = None if limit is None else limit.place(summary)
+    top = _top(max([place or 0.0, *(rate[4] for rate in given)]))
     bars = tuple(
         Bar(kind, label, text, 100 * rate / top, 100 * low / top, 100 * (high - low) / top)
         for kind, label, rate, low, high, text in given
     )
-    return Axis(bars, tuple(f"{50 * top * part:.4g} %" for part in range(3)))
+    level = None
+    if limit is not None and place is not None:
+        level = Level(100 * min(place, top) / top, describe_limit(limit, place))
+    return Axis(bars, tuple(f"{50 * top * part:.4g} %" for part in range(3)), level)
+
+
+def describe_limit(limit: GateLimit, place: float) -> str:
+    """Return in words what must keep a limit.
+
+    Args:
+        limit: The limit.
+        place: The rate that it comes to.
+    """
+    said = f"limit {percent(place)}"
+    if limit.floor_margin is not None:
+        said += f", {percent(limit.floor_margin, 2, '')} points above the noise floor"
+    if limit.confidence is None:
+        return f"{said}, which the rate must keep"
+    return f"{said}, which the upper {100 * limit.confidence:.4g} % bound must keep"
 
 
 def _rates(summary: TaskSummary) -> Iterator[tuple[str, str, float, float, float, str]]:
@@ -157,6 +198,36 @@ def draw_changes(changes: ScoreChanges, tolerance: float) -> tuple[Bin, ...]:
             _direction((low + high) / 2, tolerance),
         )
         for (low, high), count in bins
+    )
+
+
+def draw_margins(margins: Margins, side: str) -> tuple[Stack, ...]:
+    """Return the distribution of the old and the newer model's margins.
+
+    Args:
+        margins: Their numbers.
+        side: The newer model: "new" or "compat".
+    """
+    pairs = list(zip(margins.before, margins.after, strict=True))
+    most = max((before + after for before, after in pairs), default=0) or 1
+    drawn = []
+    for (low, high), (before, after) in zip(pairwise(margins.edges), pairs, strict=True):
+        of = [f"{count} {name}" for count, name in ((before, "old"), (after, side)) if count]
+        text = f"{score(low, 2)} to {score(high, 2)}: {', '.join(of) or 'none'}"
+        drawn.append(Stack(100 * before / most, 100 * after / most, text))
+    return tuple(drawn)
+
+
+def say_margins(margins: Margins) -> str:
+    """Return how far margins fall, in a sentence."""
+    assert margins.median_fall is not None
+    said = f"The margin falls by {score(margins.median_fall, 2)} {margins.unit} in the median"
+    if margins.close is None:
+        return f"{said} of {counted(margins.flips, 'flip')}."
+    return (
+        f"{said}; {margins.close:,} of {counted(margins.flips, 'flip')} "
+        f"{'is a close call' if margins.close == 1 else 'are close calls'}, where it falls by less "
+        "than 0.69 and the odds of the right option are less than halved."
     )
 
 

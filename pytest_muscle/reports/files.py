@@ -13,6 +13,7 @@ from pytest_muscle.reports.history import append_line
 from pytest_muscle.reports.html_report import render_html
 from pytest_muscle.reports.json_report import render_json, render_line
 from pytest_muscle.reports.markdown import render_markdown
+from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
     from pytest_muscle.reports.data import RunReport
@@ -35,6 +36,12 @@ def write_reports(run: RunReport, destinations: Destinations) -> Written:
             lines.append(f"report: {directory} ({', '.join(FILES)})")
         except OSError as error:
             errors.append(f"the report cannot be written: {error}")
+    if run.history_skipped:
+        left_out = counted(run.history_skipped, "line")
+        warnings.append(
+            f"{destinations.history}: {left_out} left out of the trend: damaged, or not of "
+            "pytest-muscle"
+        )
     if destinations.history is not None and run.tasks:
         try:
             append_line(destinations.history, render_line(run))

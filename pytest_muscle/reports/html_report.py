@@ -11,11 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_muscle.reports.charts import can_draw, draw
+from pytest_muscle.reports.curves import (
+    NAMES,
+    chart_training,
+    describe_unknown,
+    tabulate_training,
+)
 from pytest_muscle.reports.data import TaskDetails, flip_values
 from pytest_muscle.reports.figures import (
     draw_changes,
+    draw_margins,
     draw_rates,
     find_quadrants,
+    say_margins,
     show_rate,
     sort_slices,
 )
@@ -23,13 +32,17 @@ from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import SURE, show_p
 from pytest_muscle.reports.terminal import describe_row, has_compat
 from pytest_muscle.reports.texts import printable, shorten
+from pytest_muscle.reports.trend import find_trend
 from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
+    from pytest_muscle.reports.charts import Chart, Table
     from pytest_muscle.reports.data import Counts, RunReport, ScoreChanges, TaskReport
-    from pytest_muscle.reports.figures import Axis, Bin, Quadrant
+    from pytest_muscle.reports.figures import Axis, Bin, Quadrant, Stack
+    from pytest_muscle.reports.margins import Margins
     from pytest_muscle.reports.slices import SliceSummary
     from pytest_muscle.reports.terminal import TaskSummary
+    from pytest_muscle.reports.trend import Trend
 
 MOST_SLICES = 12
 """Slices of a task that stand open; the others are folded."""
@@ -51,10 +64,16 @@ def render_html(run: RunReport) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
+    tasks = [_view(run, task, f"task-{at}") for at, task in enumerate(run.tasks, start=1)]
+    charted = any(task.trend or task.training for task in tasks)
+    drawable = charted and can_draw()
+    environment.filters["svg"] = lambda chart: Markup(draw(chart)) if drawable else ""
     page = environment.get_template("report.html.j2").render(
         run=run,
         judged=_judge(run),
-        tasks=[_view(task) for task in run.tasks],
+        tasks=tasks,
+        drawable=drawable,
+        charted=charted,
         with_compat=any(task.summary and has_compat(task.summary) for task in run.tasks),
         flips=sum(len(task.details.flips) for task in run.tasks if task.details),
         most_slices=MOST_SLICES,
@@ -70,6 +89,7 @@ def render_examples(run: RunReport) -> str:
         {
             "name": task.name,
             "graded": task.summary is not None and task.summary.tolerance is not None,
+            "unit": next((of.unit for of in task.details.margins.values()), "nats"),
             "flips": [flip_values(flip) for flip in task.details.flips],
         }
         for task in run.tasks
@@ -107,6 +127,11 @@ class _TaskView:
         rates: Its negative flip rates on an axis.
         slices: Its slices, the most harmed first.
         side: What they compare with old.
+        margins: The distribution of margins, what it says in a sentence, and the numbers, by
+            "new" and "compat".
+        trend: The runs before and this one.
+        training: Of its adapters whose training is known: the chart and its table.
+        untold: Why that of others is not known, a sentence each.
         compat_rates: Their rates of old to compat, by column and value, beside those of new.
     """
 
@@ -119,6 +144,10 @@ class _TaskView:
     rates: Axis | None = None
     slices: Sequence[SliceSummary] = ()
     side: str = "new"
+    margins: Mapping[str, tuple[Sequence[Stack], str, Margins]] = field(default_factory=dict)
+    trend: Trend | None = None
+    training: Sequence[tuple[Chart, Table]] = ()
+    untold: Sequence[str] = ()
     compat_rates: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
@@ -127,7 +156,8 @@ class _TaskView:
         return self.report.summary
 
 
-def _view(task: TaskReport) -> _TaskView:
+def _view(run: RunReport, task: TaskReport, name: str) -> _TaskView:
+    """Return what the template shows of a task, whose name in the page starts those of charts."""
     summary = task.summary
     if summary is None:
         return _TaskView(report=task)
@@ -136,6 +166,8 @@ def _view(task: TaskReport) -> _TaskView:
     counts_of = dict(sorted(details.counts.items(), reverse=True))  # new before compat
     notes = [*describe_row(summary), *summary.found]
     beside = summary.compat_slices if summary.slices else ()
+    trained = {side: details.training[side] for side in NAMES if side in details.training}
+    unknown = {side: describe_unknown(side, of) for side, of in trained.items()}
     return _TaskView(
         report=task,
         said=_say(counts_of, summary) if counts_of else "",
@@ -149,7 +181,19 @@ def _view(task: TaskReport) -> _TaskView:
             side: (draw_changes(moved, summary.tolerance or 0.0), moved)
             for side, moved in sorted(details.changes.items(), reverse=True)
         },
-        rates=draw_rates(summary),
+        rates=draw_rates(summary, task.limit),
+        margins={
+            side: (draw_margins(of, side), say_margins(of), of)
+            for side, of in sorted(details.margins.items(), reverse=True)
+            if of.flips
+        },
+        trend=find_trend(run, task, f"{name}-trend"),
+        training=[
+            (chart_training(side, of, f"{name}-training"), tabulate_training(of))
+            for side, of in trained.items()
+            if unknown[side] is None
+        ],
+        untold=[sentence for sentence in unknown.values() if sentence is not None],
         slices=sort_slices(summary.slices or summary.compat_slices),
         side="new" if summary.slices else "compat",
         compat_rates={(group.column, group.value): group.nfr for group in beside},

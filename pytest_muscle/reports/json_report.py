@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 LISTS = ("slices", "compat_slices", "found")
 """Of a summary: what a line of the history leaves out."""
 
+OF_REPORT = ("tasks", "history", "history_skipped")
+"""Of a run: what is written otherwise, or in a report alone."""
+
 
 def render_json(run: RunReport) -> str:
     """Return a run as the text of report.json."""
-    values = {**_plain(_head(run)), "tasks": [_task(task) for task in run.tasks]}
+    history = [dataclasses.asdict(past) for past in run.history]
+    values = {**_head(run), "history": history, "history_skipped": run.history_skipped}
+    values = {**_plain(values), "tasks": [_task(task) for task in run.tasks]}
     return json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
@@ -33,7 +38,7 @@ def _head(run: RunReport) -> dict[str, Any]:
     head = {
         field.name: getattr(run, field.name)
         for field in dataclasses.fields(run)
-        if field.name != "tasks"
+        if field.name not in OF_REPORT
     }
     return {"version": VERSION, **head, "interrupted": run.interrupted, "verdict": run.verdict}
 
@@ -47,6 +52,7 @@ def _figures(task: TaskReport) -> dict[str, Any]:
         "tests": task.tests,
         "failed": len(task.failed),
         **{name: value for name, value in values.items() if name not in LISTS},
+        "limit": task.limit,
         "counts": {side: dataclasses.asdict(of_side) for side, of_side in counts.items()},
     }
 
@@ -60,9 +66,17 @@ def _task(task: TaskReport) -> dict[str, Any]:
         "failed": [dataclasses.asdict(failed) for failed in task.failed],
         **{name: value for name, value in summary.items() if name in LISTS},
         "models": {} if details is None else details.models,
+        "margins": {} if details is None else _by_side(details.margins),
+        "training": {} if details is None else _by_side(details.training),
     }
     flips = [] if details is None else [flip_values(flip) for flip in details.flips]
     return {**_plain(values), "flips": flips}
+
+
+def _by_side(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return dataclasses by side as dictionaries; what they hold keeps its names."""
+    names = {side: [field.name for field in dataclasses.fields(of)] for side, of in values.items()}
+    return {side: {name: getattr(values[side], name) for name in names[side]} for side in values}
 
 
 def _summary(task: TaskReport) -> dict[str, Any]:

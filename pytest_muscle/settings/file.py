@@ -40,7 +40,7 @@ def read_settings(path: Path, flags: Flags = Flags(), *, invocation_dir: Path) -
     Raises:
         ConfigurationError: For anything that is not usable; it names file and key.
     """
-    raw = _parse(path)
+    raw = parse(path)
     file = path.name
     for key in raw:
         if key not in TABLES:
@@ -125,7 +125,12 @@ def _named_by(flags: Flags) -> dict[str, str]:
     return {key: f"--muscle-{key}" for key in keys if getattr(flags, key) is not None}
 
 
-def _parse(path: Path) -> Mapping[str, Any]:
+def parse(path: Path) -> Mapping[str, Any]:
+    """Return the tables of a configuration file as they stand there.
+
+    Raises:
+        ConfigurationError: If it cannot be read or is no TOML, or has no `[tool.muscle]`.
+    """
     try:
         text = read_document(path).decode("utf-8-sig")
         raw: Any = tomllib.loads(text.replace("\r\n", "\n"))

@@ -72,9 +72,14 @@ class TaskSettings:
     `draws` is no key: builds that differ in drawn answers add it to `seed`, of the draws alone.
     """
 
-    kind: Kind = _key(
+    kind: Kind | None = _key(
         "multiple_choice, classification or generation; predictions: nothing is asked, both "
-        "models' answers are read from logs"
+        "models' answers are read from logs. Needed unless `task` names a definition"
+    )
+    task: str | None = _key(
+        "A definition of lm-evaluation-harness in place of data and templates: `lm-eval:NAME`, "
+        "with options after a question mark: `?num_fewshot=5&include_path=FOLDER`",
+        filled=True,
     )
     old_predictions: str | None = _key(
         "The old model's answers, where kind is predictions; left out: `predictions` of [old]",
@@ -85,12 +90,14 @@ class TaskSettings:
     )
     eval: str = _key(
         "Evaluation data: a .jsonl, .csv or .parquet file, or datasets:NAME; needed unless kind is "
-        "predictions",
+        "predictions or `task` names a definition",
         "",
         filled=True,
     )
     train: str | None = _key(
-        "Training data of the task adapters and the compat adapter", filled=True
+        "Training data of the task adapters and the compat adapter; beside `task` the word "
+        "training: the definition's training split",
+        filled=True,
     )
     prompt: str | None = _key(
         "Jinja2 template over the data's columns; needed unless `chat` lists the messages"
@@ -124,7 +131,13 @@ class TaskSettings:
     delimiter: str = _key("What stands between prompt and option or answer", " ")
     metric: str | None = _key(
         "acc, acc_norm or acc_bytes (left out: acc). Generation: exact_match, contains, f1, "
-        "rouge1, rougeL, bleu or chrf (left out: exact_match). Or package.module:function",
+        "rouge1, rougeL, bleu or chrf (left out: exact_match). Beside `task`: one of the "
+        "definition's. Or a name that a plugin adds, or package.module:function",
+        filled=True,
+    )
+    filter: str | None = _key(
+        "Beside `task`: which of the definition's filters finds the answer; needed where there "
+        "are several",
         filled=True,
     )
     tolerance: float = _key(
@@ -249,7 +262,9 @@ class CompatSettings(TrainingSettings):
     adapter_revision: str | None = _key(
         "Commit, branch or tag of a compat adapter on the hub", filled=True
     )
-    strategy: str = _key("Training objective by name, or package.module:function", "muscle")
+    strategy: str = _key(
+        "Training objective by name, ours or a plugin's, or package.module:function", "muscle"
+    )
     temperature: float = _key("Temperature T of the distillation", 2.0, above=0)
     distillation_weight: float = _key(
         "Weight lambda of the distillation; 1 - lambda goes to cross-entropy",
@@ -285,7 +300,9 @@ class ReportSettings:
         filled=True,
     )
     history: str | None = _key(
-        "JSONL file, inside the project, that gets a line per run; left out: none", filled=True
+        "JSONL file, inside the project, that gets a line per run; report.html shows its last "
+        "runs; left out: none",
+        filled=True,
     )
 
 
@@ -300,6 +317,8 @@ class Settings:
         accept_changes: Whether a baseline may leave out examples that are asked otherwise now.
         strict: Whether what is else a warning is refused.
         with_compat: Whether the file has a table `[compat]`.
+        writes: Whether anything may be fetched, or kept in the cache; a look at what is there may
+            not.
         old_predictions: `predictions` of `[old]`; `old` is none then.
         new_predictions: `predictions` of `[new]`; `new` is none then.
     """
@@ -329,6 +348,7 @@ class Settings:
     accept_changes: bool = False
     strict: bool = False
     with_compat: bool = False
+    writes: bool = True
     old_predictions: str | None = None
     new_predictions: str | None = None
 

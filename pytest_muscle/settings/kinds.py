@@ -36,6 +36,23 @@ PREDICTIONS_KEYS = (
     "seed",
 )
 """Keys of a task whose answers are read: nothing is asked, so no other has an effect."""
+HARNESS = "lm-eval:"
+"""What a reference to a definition of lm-evaluation-harness begins with."""
+HARNESS_KEYS = (
+    "task",
+    "train",
+    "metric",
+    "filter",
+    "tolerance",
+    "slices",
+    "slice_adjustment",
+    "find_slices",
+    "seed",
+    *(f"{side}_adapter{end}" for side in ("old", "new", "compat") for end in ("", "_revision")),
+)
+"""Keys of a task whose prompts, options and gold answers a definition gives."""
+TRAINING = "training"
+"""What `train` says beside `task`."""
 DRAWING_KEYS = ("top_k", "top_p", "repeats")
 """Keys without effect where nothing is drawn."""
 
@@ -51,6 +68,17 @@ def check_kind(task: TaskSettings, given: Mapping[str, Any], where: str) -> None
     Raises:
         ConfigurationError: For the first key that is missing or out of place.
     """
+    if task.task is not None:
+        _check_harness(task, given, where)
+        return
+    _require(given, ("kind",), where)
+    _refuse(
+        given,
+        ("filter",),
+        where,
+        "belongs to a definition of lm-evaluation-harness, and `task` names none",
+        "leave it out; extract finds the answer in a text",
+    )
     if task.kind == "predictions":
         others = [key for key in given if key not in PREDICTIONS_KEYS]
         _refuse(
@@ -77,6 +105,36 @@ def check_kind(task: TaskSettings, given: Mapping[str, Any], where: str) -> None
         )
         _require(given, ("prompt", "choices"), where)
     _check_fewshot(task, given, where)
+
+
+def _check_harness(task: TaskSettings, given: Mapping[str, Any], where: str) -> None:
+    reference = str(task.task)
+    if not reference.removeprefix(HARNESS) or not reference.startswith(HARNESS):
+        raise ConfigurationError(
+            f"{show(reference)} names no definition",
+            where=f"{where}.task",
+            hint=f'write task = "{HARNESS}NAME", with the name that lm_eval --tasks takes',
+        )
+    _refuse(
+        given,
+        ("fewshot",),
+        where,
+        "is the definition's to say",
+        f'write task = "{reference}{"&" if "?" in reference else "?"}num_fewshot=…"',
+    )
+    _refuse(
+        given,
+        [key for key in given if key not in HARNESS_KEYS],
+        where,
+        "has no effect beside task: the definition says what is asked",
+        "leave one of them out",
+    )
+    if task.train not in (None, TRAINING):
+        raise ConfigurationError(
+            f"is {show(task.train)}, and the definition brings its own data",
+            where=f"{where}.train",
+            hint=f'write train = "{TRAINING}" for its training split, or leave it out',
+        )
 
 
 def _check_generation(task: TaskSettings, given: Mapping[str, Any], where: str) -> None:

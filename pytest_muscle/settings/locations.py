@@ -221,7 +221,7 @@ def _check_adapter(
 
 def _check_task(task: TaskSettings, root: Path, table: str) -> None:
     for key in ("eval", "train", "fewshot_data"):
-        data: str | None = getattr(task, key)
+        data: str | None = getattr(task, key) if task.task is None else None
         if data:
             _check_data(data, root, f"{table}.{key}")
     for key in ("old_adapter", "new_adapter", "compat_adapter"):

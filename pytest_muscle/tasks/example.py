@@ -30,6 +30,9 @@ class Example:
             prompt is asked as it stands.
         shots: Characters of the prompt that few-shot examples take up; the question follows.
         target: What a model learns to write, if that is not the first right text.
+        exact: Whether white space at the prompt's end is the model's to read; else it writes it.
+        logged_as: Digest of question and gold answer that another tool's logs have, if it is known
+            by that.
     """
 
     id: str
@@ -40,10 +43,14 @@ class Example:
     messages: tuple[Message, ...] | None = None
     shots: int = 0
     target: str | None = None
+    exact: bool = False
+    logged_as: str | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 of what the model is asked and of the gold answer."""
+        if self.logged_as is not None:
+            return self.logged_as
         asked = [self.prompt, self.options, self.gold]
         return digest_json(asked if self.messages is None else [*asked, self.messages])
 

@@ -12,6 +12,7 @@ from pytest_muscle.settings import TaskSettings
 from pytest_muscle.settings.table import show
 from pytest_muscle.tasks.example import Example
 from pytest_muscle.tasks.extraction import Extraction
+from pytest_muscle.tasks.metrics import resolve_metric
 from pytest_muscle.tasks.normalising import normalise
 from pytest_muscle.tasks.text_metrics import NORMALISED, find_text_metric
 
@@ -47,9 +48,10 @@ class Grader:
     """
 
     def __init__(self, settings: TaskSettings, *, where: str) -> None:
-        self._name = settings.metric or "exact_match"
+        name = settings.metric or "exact_match"
+        self._name = resolve_metric(name)
         self._where = f"{where}.metric"
-        self._metric = find_text_metric(self._name, where=self._where)
+        self._metric = find_text_metric(name, where=self._where)
         self._without = settings.normalise
         self._graded: bool | None = None
         if not is_reference(self._name):

@@ -45,10 +45,11 @@ class DigestMemory:
     Args:
         store: The JSON file where they are remembered; made on first use.
         files: Digests of the data files.
+        writes: Whether new ones go there, not to this process's memory alone.
     """
 
-    def __init__(self, store: Path, files: FileDigests) -> None:
-        self._notebook = Notebook(store, is_digest, most=1000)
+    def __init__(self, store: Path, files: FileDigests, *, writes: bool = True) -> None:
+        self._notebook = Notebook(store, is_digest, most=1000, writes=writes)
         self._files = files
         self._recalled: dict[tuple[str, str], str] = {}
 
@@ -98,7 +99,7 @@ class DigestMemory:
             shots = self._content(task.settings.fewshot_data or task.settings.train, task.root)
             if shots is None:
                 return None
-        table = asdict(task.settings)
+        table = asdict(task.settings) | {"metric": task.metric}  # what a plugin's stands for
         return digest_json(
             {
                 "version": [RENDERING_VERSION, __version__],

@@ -23,7 +23,7 @@ from pytest_muscle.tasks.fewshot import Shots, draw_rows, find_rows
 from pytest_muscle.tasks.generation import GenerationRenderer
 from pytest_muscle.tasks.grading import Grade, Grader
 from pytest_muscle.tasks.memory import DigestMemory
-from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric
+from pytest_muscle.tasks.metrics import ChoiceMetric, find_choice_metric, resolve_metric
 from pytest_muscle.tasks.renderer import Renderer, append
 from pytest_muscle.tasks.rows import read_rows
 from pytest_muscle.wording import counted
@@ -55,19 +55,24 @@ class Task:
         return self.settings.gate
 
     @property
+    def kind(self) -> str:
+        """What is asked: `kind` of muscle.toml."""
+        return str(self.settings.kind)
+
+    @property
     def metric(self) -> str:
-        """Name of the metric."""
-        return self.settings.metric or ("exact_match" if self.generates else "acc")
+        """Name of the metric; of a plugin's the function that it stands for."""
+        return resolve_metric(self.settings.metric or ("exact_match" if self.generates else "acc"))
 
     @property
     def generates(self) -> bool:
         """Whether answers are texts that the model writes, not options that it chooses."""
-        return self.settings.kind == "generation"
+        return self.kind == "generation"
 
     @property
     def is_imported(self) -> bool:
         """Whether nothing is asked, and both models' answers are read from logs."""
-        return self.settings.kind == "predictions"
+        return self.kind == "predictions"
 
     @property
     def tolerance(self) -> float:
@@ -191,7 +196,7 @@ class Task:
                 hint="set another kind to ask a model",
             )
         conditions = [self.conditions] if self.generates else []
-        digest = ListDigest(keys.kind, self.metric, keys.delimiter, *conditions)
+        digest = ListDigest(self.kind, self.metric, keys.delimiter, *conditions)
         examples = self._read(
             keys.eval, lambda example: digest.add([example.id, example.digest]), self.limit
         )
@@ -250,6 +255,11 @@ class Task:
         A prompt that ends in white space brings its own delimiter.
         """
         return append(example.prompt, self.settings.delimiter, example.options[option])
+
+    def pairs(self, example: Example) -> list[tuple[str, str]]:
+        """Return what is scored of an example: for each option a prompt and what follows it."""
+        options = range(len(example.options))
+        return [(example.prompt, self.continuation(example, option)) for option in options]
 
     def answer(self, loglikelihoods: tuple[float, ...], example: Example) -> int:
         """Return the index of the option that the task's metric chooses.
@@ -331,15 +341,20 @@ def _learnt(example: Example) -> str | list[str]:
     return example.digest if example.target is None else [example.digest, example.target]
 
 
-def build_tasks(settings: Settings, memory: DigestMemory | None = None) -> Mapping[str, Task]:
+def build_tasks(
+    settings: Settings,
+    memory: DigestMemory | None = None,
+    task_of: Callable[..., Task] = Task,
+) -> Mapping[str, Task]:
     """Return the tasks of muscle.toml by name; their data is read on first use.
 
     Args:
         settings: What the user configured.
         memory: Where digests of the data are remembered, if anywhere.
+        task_of: Makes a task of its attributes.
     """
     return {
-        name: Task(
+        name: task_of(
             name=name,
             settings=table,
             root=settings.root,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from pytest_muscle import extensions
 from pytest_muscle.errors import ConfigurationError
 from pytest_muscle.references import find
 from pytest_muscle.tasks.metrics import CHOICE_METRICS
@@ -150,9 +151,9 @@ _LIBRARIES = {
 
 
 def find_text_metric(name: str, *, where: str | None = None) -> Callable[..., Any]:
-    """Return a metric by its name in muscle.toml, or yours as `package.module:function`.
+    """Return a metric by its name, ours or a plugin's, or yours as `package.module:function`.
 
-    Yours takes (answer, gold, fields).
+    Yours and a plugin's take (answer, gold, fields).
 
     Args:
         name: What the user wrote.
@@ -161,13 +162,16 @@ def find_text_metric(name: str, *, where: str | None = None) -> Callable[..., An
     Raises:
         ConfigurationError: If there is no such metric, or the library that it needs is missing.
     """
+    added = extensions.current().metrics
     if name in CHOICE_METRICS:
         raise ConfigurationError(
             f"{name!r} chooses an option, and a generation task has none",
             where=where,
-            hint=f"choose of {', '.join(TEXT_METRICS)}",
+            hint=f"choose of {', '.join([*TEXT_METRICS, *added])}",
         )
     library = _LIBRARIES.get(name)
     if library is not None and importlib.util.find_spec(library) is None:
         raise ConfigurationError(f"{name} needs {library}", where=where, hint=INSTALL)
-    return find(name, TEXT_METRICS, what="metric", error=ConfigurationError, where=where)
+    return find(
+        name, TEXT_METRICS, what="metric", error=ConfigurationError, where=where, added=added
+    )

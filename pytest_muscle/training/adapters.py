@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import TrainingError
@@ -19,9 +19,12 @@ from pytest_muscle.tasks import Task
 from pytest_muscle.training.card import compat_card, task_card
 from pytest_muscle.training.fitting import Fit, check_dtype, fit_adapter
 from pytest_muscle.training.keys import compat_key, task_key
-from pytest_muscle.training.objectives import find_objective
+from pytest_muscle.training.objectives import find_objective, told_in_words
 from pytest_muscle.training.sequences import split, training_sequences
 from pytest_muscle.training.store import Adapter, AdapterKey, AdapterStore
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,9 @@ def compat_adapter(
             hint="name a train set, or [new] adapter",
         )
     key = compat_key(task, old.spec.facts(shop.digests), new.spec.facts(shop.digests), recipe)
-    objective = find_objective(recipe.strategy, where=f"{task.file}: compat.strategy")
+    where = f"{task.file}: compat.strategy"
+    found = find_objective(recipe.strategy, where=where)
+    objective = told_in_words(found, recipe.strategy, where)
 
     def make(directory: Path) -> Mapping[str, Any]:
         from pytest_muscle.training.teachers import number_places, record_teacher
@@ -184,7 +189,7 @@ def compat_adapter(
         start = new.adapter
         assert start is not None
         _check_rank(start, recipe, task)
-        check_vocabularies(old.base, new.base, task)
+        check_vocabularies(old.tokenizer, new.tokenizer, task)
         old.base.release()
         new.base.release()
         try:
@@ -279,13 +284,15 @@ def _check_rank(start: Path, recipe: CompatSettings, task: Task) -> None:
         )
 
 
-def check_vocabularies(old: BaseModel, new: BaseModel, task: Task) -> None:
+def check_vocabularies(
+    old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, task: Task
+) -> None:
     """Raise if old and new model do not share a vocabulary, which distillation over it needs.
 
     Raises:
         TrainingError: It counts the tokens that differ.
     """
-    before, after = old.tokenizer.get_vocab(), new.tokenizer.get_vocab()
+    before, after = old.get_vocab(), new.get_vocab()
     if before == after:
         return
     both, only_old, only_new = _vocabulary_difference(before, after)

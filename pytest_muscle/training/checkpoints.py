@@ -8,15 +8,16 @@ from typing import Any
 
 from pytest_muscle.limits import read_json
 
-_PREFIX = "checkpoint-"
+PREFIX = "checkpoint-"
+"""What the name of a checkpoint begins with; the step follows."""
 _PICKLED_WEIGHTS = ("*.bin", "*.bin.index.json")
 
 
 def newest_checkpoint(directory: Path) -> str | None:
     """Return the newest whole checkpoint in a directory, or none; remove all that are not whole."""
     whole = {}
-    for path in directory.glob(f"{_PREFIX}*"):
-        number = path.name.removeprefix(_PREFIX)
+    for path in directory.glob(f"{PREFIX}*"):
+        number = path.name.removeprefix(PREFIX)
         if path.is_symlink() or not path.is_dir():
             path.unlink()
         elif number.isascii() and number.isdigit() and _is_whole(path):

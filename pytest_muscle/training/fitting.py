@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
+from pytest_muscle.libraries import errors_alone
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.progress import Progress
 from pytest_muscle.settings import TrainingSettings
@@ -95,7 +94,7 @@ def fit_adapter(
     longest = max(len(sequence["input_ids"]) for sequence in [*train, *validation])
     arguments = _arguments(fit, len(train), bool(validation))
     bar = ProgressBar(fit.progress, fit.description)
-    with _quiet_trainer():
+    with errors_alone("transformers.trainer"):
         trainer = make_trainer(
             model=model,
             args=arguments,
@@ -240,15 +239,3 @@ def _check_finite(history: list[dict[str, Any]], model: nn.Module, description: 
             raise TrainingError(
                 f"{description}: weights became NaN or infinite", hint=_WHEN_NOT_FINITE
             )
-
-
-@contextmanager
-def _quiet_trainer() -> Iterator[None]:
-    """Keep the Trainer's notes and warnings on tokens and saving off the terminal; errors stay."""
-    logger = logging.getLogger("transformers.trainer")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

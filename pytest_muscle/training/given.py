@@ -75,4 +75,5 @@ def _given(settings: Settings, name: str | None, revision: str | None, key: str)
     if name is None:
         return None
     where = f"{settings.path.name}: {key}"
-    return Adapter(adapter_directory(name, settings.root, revision, where), "given")
+    directory = adapter_directory(name, settings.root, revision, where, fetch=settings.writes)
+    return Adapter(directory, "given")

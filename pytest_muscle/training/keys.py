@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pytest_muscle import extensions
+from pytest_muscle.references import source_digest
 from pytest_muscle.settings import CompatSettings, RecipeSettings
 from pytest_muscle.tasks import Task
 from pytest_muscle.training.objectives import OBJECTIVES, find_objective
@@ -54,6 +55,7 @@ def compat_key(
     made_of = asdict(recipe)
     for name in _NOT_MADE_OF:
         made_of.pop(name)
+    strategy = extensions.resolve(recipe.strategy, extensions.current().objectives)
     return AdapterKey(
         task.name,
         "compat",
@@ -62,17 +64,15 @@ def compat_key(
             "old": old,
             "new": new,
             "data": task.train_digest,
-            "recipe": made_of,
-            "strategy": _source(recipe.strategy),
+            "recipe": made_of | {"strategy": strategy},
+            "strategy": _source(strategy),
         },
     )
 
 
 def _source(strategy: str) -> str | None:
-    """Return the source text of a strategy of the user's own; ours have TRAINING_VERSION."""
+    """Return a digest of where a strategy not ours stands; ours have TRAINING_VERSION."""
     if strategy in OBJECTIVES:
         return None
-    try:
-        return inspect.getsource(find_objective(strategy))
-    except (OSError, TypeError):
-        return None
+    find_objective(strategy)  # raises in words what cannot be imported
+    return source_digest(strategy)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_muscle.errors import ConfigurationError
+from pytest_muscle import extensions
+from pytest_muscle.errors import ConfigurationError, TrainingError
 from pytest_muscle.references import find
 
 if TYPE_CHECKING:
@@ -139,9 +140,48 @@ OBJECTIVES: dict[str, Objective] = {"muscle": muscle, "old_everywhere": old_ever
 
 
 def find_objective(name: str, where: str | None = None) -> Objective:
-    """Return an objective by its name in muscle.toml, or yours as `package.module:function`.
+    """Return an objective by its name, ours or a plugin's, or yours as `package.module:function`.
 
     Raises:
         ConfigurationError: If there is no such objective.
     """
-    return find(name, OBJECTIVES, what="training strategy", error=ConfigurationError, where=where)
+    return find(
+        name,
+        OBJECTIVES,
+        what="training strategy",
+        error=ConfigurationError,
+        where=where,
+        added=extensions.current().objectives,
+    )
+
+
+def told_in_words(objective: Objective, name: str, where: str) -> Objective:
+    """Return an objective whose mistakes are errors in words, not what the Trainer makes of them.
+
+    Args:
+        objective: The user's or a plugin's; of ours nothing is changed.
+        name: What the user wrote.
+        where: File and key that named it, for errors.
+    """
+    if objective in OBJECTIVES.values():
+        return objective
+
+    def call(
+        student: torch.Tensor, gold: torch.Tensor, teachers: Teachers, temperature: float
+    ) -> TokenLoss:
+        from pytest_muscle.models.memory import is_out_of_memory
+
+        hint = "it takes logits, gold tokens, teachers and temperature, and returns a TokenLoss"
+        try:
+            result = objective(student, gold, teachers, temperature)
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            problem = f"the training strategy {name!r} fails: {type(error).__name__}: {error}"
+            raise TrainingError(problem, where=where, hint=hint) from error
+        if not isinstance(result, TokenLoss) or result.loss.shape != gold.shape:
+            problem = f"the training strategy {name!r} returns no loss for each token"
+            raise TrainingError(problem, where=where, hint=hint)
+        return result
+
+    return call

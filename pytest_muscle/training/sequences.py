@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_muscle.errors import TrainingError
 from pytest_muscle.models.encoding import encode_answered, encode_pairs
-from pytest_muscle.tasks import Task
+from pytest_muscle.tasks import Example, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,12 +32,22 @@ def training_sequences(
             where=f"{task.file}: tasks.{task.name}.train",
             hint="name the training data, or a finished adapter in [old], [new] and [compat]",
         )
+    return sequences_of(task, task.train, tokenizer, max_length)
+
+
+def sequences_of(
+    task: Task,
+    examples: Iterable[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+) -> list[dict[str, Any]]:
+    """Return the sequences of some of a task's training examples, as `training_sequences`."""
     if task.generates:
-        encoded = [encode_answered(tokenizer, example) for example in task.train]
+        encoded = [encode_answered(tokenizer, example) for example in examples]
     else:
         encoded = encode_pairs(
             tokenizer,
-            [(example.prompt, task.continuation(example, example.gold)) for example in task.train],
+            [task.pairs(example)[example.gold] for example in examples],
         )
     return [
         {"input_ids": list(pair.tokens[-max_length:] if max_length else pair.tokens)}

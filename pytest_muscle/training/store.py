@@ -47,11 +47,13 @@ class AdapterStore:
     Args:
         directory: Where they are; made on first use.
         progress: Where waiting is shown.
+        writes: Whether what is not needed any more may be removed from it.
     """
 
-    def __init__(self, directory: Path, progress: Progress) -> None:
+    def __init__(self, directory: Path, progress: Progress, *, writes: bool = True) -> None:
         self.directory = directory
         self._progress = progress
+        self._writes = writes
 
     def path(self, key: AdapterKey) -> Path:
         """Return the directory of an adapter, whether or not it is there."""
@@ -63,6 +65,8 @@ class AdapterStore:
 
     def end_training(self, key: AdapterKey) -> None:
         """Remove what training needed; no half of it passes for the whole if that is cut short."""
+        if not self._writes:
+            return
         work = self.work_directory(key)
         aside = work.with_name(f".{work.name}.old")
         shutil.rmtree(aside, ignore_errors=True)

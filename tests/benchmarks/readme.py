@@ -1,4 +1,4 @@
-"""The place in README.md that figures are written to."""
+"""The place in this folder's README.md that figures are written to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.options import ROOT, BenchmarkError
 
-README = ROOT / "README.md"
+README = ROOT / "tests" / "benchmarks" / "README.md"
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 
 

@@ -163,9 +163,9 @@ def _render_scaling(result: Result) -> str:
 
 
 def plot_path(result: Result) -> str:
-    """Return the plot's path from README."""
+    """Return the plot's path from the README beside the benchmarks."""
     machine = result["machine"]
-    return f"tests/benchmarks/results/scaling-{machine['device']}-{machine['dtype']}.svg"
+    return f"results/scaling-{machine['device']}-{machine['dtype']}.svg"
 
 
 def _growth(

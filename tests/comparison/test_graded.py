@@ -134,6 +134,13 @@ def test_a_flip_of_draws_is_beyond_their_noise():
     assert report.negative_flips == (0,)
     assert report.positive_flips == (2,)
     assert report.old_accuracy == pytest.approx(1.75 / 3)
+    # Each of the three has 4 right draws of 8, and one way in 70 to deal all of them to the old.
+    assert report.expected_false_flips == pytest.approx(3 / 70)
+
+
+def test_single_answers_give_no_false_flips_to_expect():
+    single = Predictions.from_lists([1, 2], [0, 0], [0, 0])
+    assert compare(single, single).expected_false_flips is None
 
 
 def test_the_mean_regress_of_draws_is_that_of_the_flips():

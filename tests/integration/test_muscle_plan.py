@@ -110,12 +110,13 @@ def test_only_the_controller_of_xdist_plans(project):
     project.makeconftest(
         """
         import pathlib
-        from pytest_muscle.session import session_of
+        from pytest_muscle.modes import modes_of
         from pytest_muscle.workers import worker_name
 
         def pytest_sessionfinish(session):
             name = worker_name(session.config) or "controller"
-            pathlib.Path(f"{name}.txt").write_text(str(len(session_of(session.config).plans)))
+            planned = sum(len(mode.plans) for mode in modes_of(session.config))
+            pathlib.Path(f"{name}.txt").write_text(str(planned))
         """
     )
     result = project.runpytest_inprocess("--muscle-plan", "--muscle-strict", "-n2")

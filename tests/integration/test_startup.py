@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import pytest_muscle
 
 HEAVY = (
     "torch",
@@ -18,6 +21,7 @@ HEAVY = (
     "tabulate",
     "tqdm",
     "filelock",
+    "matplotlib",
 )
 
 
@@ -34,9 +38,20 @@ def test_importing_the_plugin_loads_nothing_heavy():
     assert loaded == "[]"
 
 
+ADDING = """
+    def pytest_muscle_add_metrics(): return {"judge": "no_such:judge"}
+    def pytest_muscle_add_objectives(): return {"learn": "no_such:learn"}
+    def pytest_muscle_add_importers(): return {"logs": "no_such:read"}
+    def pytest_muscle_report(): raise RuntimeError
+"""
+
+
+@pytest.mark.parametrize("extended", [False, True])
 @pytest.mark.parametrize("configured", [False, True])
-def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester, configured):
+def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester, configured, extended):
     pytester.makepyfile("def test_plain(): pass")
+    if extended:
+        pytester.makeconftest(ADDING)
     if configured:
         (pytester.path / "muscle.toml").write_text('[old]\nmodel = "org/name"\n')
     code = (
@@ -53,7 +68,11 @@ def test_a_run_without_muscle_fixtures_loads_nothing_heavy(pytester, configured)
         text=True,
         check=True,
         cwd=pytester.path,
-        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_muscle.plugin"},
+        env={
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "pytest_muscle.plugin",
+            "PYTHONPATH": str(Path(pytest_muscle.__file__).parents[1]),
+        },
     )
     assert result.stdout.splitlines()[-1] == "[True]"
 
@@ -74,8 +93,6 @@ def test_the_plugin_costs_less_than_ten_milliseconds(tmp_path, monkeypatch):
 
 
 def test_public_names_are_there():
-    import pytest_muscle
-
     for name in pytest_muscle.__all__:
         assert getattr(pytest_muscle, name) is not None
     assert not hasattr(pytest_muscle, "nonsense")

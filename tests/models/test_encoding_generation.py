@@ -79,6 +79,13 @@ def test_spaces_at_the_end_are_left_to_the_model_and_line_breaks_are_not(tiny_to
     assert tiny_tokenizer.decode(broken) == "Answer:\n"
 
 
+def test_an_exact_prompt_keeps_its_spaces(tiny_tokenizer):
+    exact = Example("q1", "Answer: ", (), "red", exact=True)
+    assert list(encode_prompt(tiny_tokenizer, exact)) == tiny_tokenizer.encode("Answer: ")
+    learnt = encode_answered(tiny_tokenizer, exact)
+    assert tiny_tokenizer.decode(learnt.tokens[: learnt.start]) == "Answer: "
+
+
 def test_an_empty_prompt_is_the_prefix_token_or_refused(tiny_tokenizer, make_tokenizer):
     assert encode_prompt(tiny_tokenizer, of_text(" ")) == (tiny_tokenizer.bos_token_id,)
     assert encode_prompt(make_tokenizer(bos_token=None), of_text("")) == (

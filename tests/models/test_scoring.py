@@ -91,6 +91,18 @@ def test_the_token_budget_changes_nothing(network, tiny_tokenizer, device, batch
     assert_equal(found, plain_loglikelihoods(network, tiny_tokenizer))
 
 
+def test_options_may_stand_in_prompts_of_their_own(network, tiny_tokenizer):
+    prompts = ("The red stone", "The blue stone of the river", "A road")
+    requests = [LoglikelihoodRequest(prompts, (" of the hill.",) * 3), *REQUESTS]
+
+    found = score_loglikelihoods(network, tiny_tokenizer, requests)
+
+    wanted = tuple(
+        plain_loglikelihood(network, tiny_tokenizer, prompt, " of the hill.") for prompt in prompts
+    )
+    assert_equal(found, [wanted, *plain_loglikelihoods(network, tiny_tokenizer)])
+
+
 def test_order_and_duplicates_change_nothing(network, tiny_tokenizer):
     requests = [*reversed(REQUESTS), *REQUESTS, REQUESTS[1]]
 

@@ -196,3 +196,20 @@ def test_an_adapter_configuration_that_is_not_readable(adapter, content):
 def test_the_first_line_of_an_error():
     assert first_line(ValueError("\n  no weights\nat all")) == "ValueError: no weights"
     assert first_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+@pytest.mark.parametrize("fetch", [True, False])
+def test_an_adapter_of_the_hub_is_fetched_only_where_it_may_be(
+    monkeypatch, tmp_path, make_tiny_adapter, tiny_models, fetch
+):
+    given: dict[str, object] = {}
+    here = make_tiny_adapter(tiny_models / "v1", tmp_path / "adapter", 1)
+
+    def snapshot_download(name: str, **options: object) -> str:
+        given.update(options)
+        return str(here)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    found = adapter_directory("org/adapter", tmp_path, None, "old.adapter", fetch=fetch)
+    assert found == here
+    assert given["local_files_only"] is not fetch

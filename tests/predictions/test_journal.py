@@ -353,3 +353,16 @@ def test_a_line_is_json_that_people_can_read(written):
 
     assert json.loads(header.rpartition(" ")[0])["fingerprint"] == "f"
     assert json.loads(first.rpartition(" ")[0])[:2] == [0, [0, 1, 2]]
+
+
+def test_answers_are_counted_without_touching_the_file(written):
+    with written.open("ab") as file:
+        file.write(b"half a li")
+    before = written.read_bytes()
+    assert Journal(written, "f").count() == 5
+    assert Journal(written, "another").count() == 0
+    assert Journal(written.with_name("none"), "f").count() == 0
+    assert Journal().count() == 0
+    assert written.read_bytes() == before
+    written.write_bytes(b"no journal\n")
+    assert Journal(written, "f").count() == 0

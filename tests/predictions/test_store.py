@@ -278,3 +278,15 @@ def test_a_silent_store_says_nothing(tmp_path, capfd):
     store.get(KEY, make)
 
     assert capfd.readouterr().err == ""
+
+
+def test_a_look_leaves_the_journal_of_a_process_that_was_killed(store):
+    store.get(KEY, make)
+    journal = store.directory / f".{KEY.name}.journal"
+    journal.touch()
+    looking = PredictionStore(store.directory, SILENT, writes=False)
+    assert looking.find(KEY) is not None
+    assert journal.exists()
+    assert looking.begun(KEY) == 0
+    assert store.find(KEY) is not None
+    assert not journal.exists()

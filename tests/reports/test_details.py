@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 from pytest_muscle.comparison import compare
 from pytest_muscle.predictions import Prediction, Predictions
 from pytest_muscle.reports.data import Counts, FlippedExample, TaskDetails
 from pytest_muscle.reports.details import describe_details
+from pytest_muscle.tasks.example import Example
+from pytest_muscle.training.store import Adapter
 
 
 def test_counts_models_and_flips_in_words(reports):
@@ -118,3 +121,56 @@ def test_ids_that_are_neither_texts_nor_numbers():
     assert [flip.id for flip in details.flips] == ["(1, 2)", 7]
     assert details.flips[0].question is None
     assert (details.flips[0].old, details.flips[0].new) == ("0", "1")
+
+
+def test_margins_and_training_go_between_processes():
+    def scored(leads: list[float]) -> Predictions:
+        rows = [
+            Prediction(f"e{at}", int(lead < 0), 0, lead >= 0, float(lead >= 0), (lead - 9, -9.0))
+            for at, lead in enumerate(leads)
+        ]
+        return Predictions(rows=rows)
+
+    reports = {
+        "new": compare(scored([0.5, 2.0, -1.0]), scored([-0.5, 3.0, 1.5])),
+        "compat": compare(scored([0.5, 2.0, -1.0]), scored([0.25, -1.0, -2.0])),
+    }
+    adapters = {
+        "old": Adapter(Path("a"), "given"),
+        "new": Adapter(Path("b"), "trained", "f", {"steps": 1, "curve": [{"step": 1, "loss": 2}]}),
+    }
+    parts = [
+        describe_details("t", {side: report}, None, adapters={name: adapters[name]})
+        for (side, report), name in zip(reports.items(), ("old", "new"), strict=True)
+    ]
+    sent = [TaskDetails.from_json(json.loads(json.dumps(part.to_json()))) for part in parts]
+    assert sent == parts
+    details = sent[0].merge(sent[1])
+    assert [(flip.old_margin, flip.new_margin, flip.compat_margin) for flip in details.flips] == [
+        (0.5, -0.5, None),
+        (2.0, None, -1.0),
+        (-1.0, 1.5, None),
+    ]
+    whole = describe_details("t", reports, None, adapters=adapters)
+    assert whole.flips[0].compat_margin == 0.25
+    assert (details.margins, details.training) == (whole.margins, whole.training)
+    assert {side: of.median_fall for side, of in details.margins.items()} == {
+        "new": 1.0,
+        "compat": 3.0,
+    }
+    assert details.training["new"].curve == ((1, 2, None),)
+    assert details.training["old"].origin == "given"
+
+
+def test_the_metric_of_a_log_goes_before_that_of_the_task():
+    def read(row: tuple[float, float], **facts: str) -> Predictions:
+        made = [Prediction("e", int(row[1] > row[0]), 0, row[0] > row[1], 1.0, row)]
+        examples = {"e": Example(id="e", prompt="", options=("a", "bcde"), gold=0)}
+        return Predictions(rows=made, examples=examples, facts=facts)
+
+    old, new = (-1.0, -2.0), (-3.0, -2.0)
+    report = compare(read(old, metric="acc_norm"), read(new, metric="acc_norm"))
+    assert describe_details("t", {"new": report}, None).margins["new"].unit == "nats per character"
+    report = compare(read(old), read(new))
+    unit = describe_details("t", {"new": report}, None, metric="acc_bytes").margins["new"].unit
+    assert unit == "nats per byte"

@@ -9,6 +9,7 @@ from pytest_muscle.checks import Check, check_flips
 from pytest_muscle.comparison import compare
 from pytest_muscle.comparison.planning import plan_gate
 from pytest_muscle.predictions import Predictions
+from pytest_muscle.predictions.prediction import Prediction
 from pytest_muscle.predictions.stop import Stop
 from pytest_muscle.reports.failure import render_failure
 from pytest_muscle.reports.texts import excerpt, shorten
@@ -34,6 +35,23 @@ def tables(
 
 def check(value: float = 0.036, limit: float = 0.02, **more: Any) -> Check:
     return Check(measure="negative flip rate", value=value, limit=limit, **more)
+
+
+def test_a_failure_of_drawn_answers_says_how_many_flips_chance_would_show():
+    def table(*draws: float) -> Predictions:
+        rows = [
+            Prediction(i, "a", "a", False, sum(draws) / len(draws), text="a", draws=draws)
+            for i in range(70)
+        ]
+        return Predictions(rows, graded=True)
+
+    report = compare(table(1, 1, 1, 1), table(0, 0, 0, 0))
+    said = render_failure(report, [check_flips(report, 0.5, None)])
+    # 70 examples, each with one way in 70 to deal its four right draws to the old model.
+    assert "were both models the same, drawing again would show 1.0 negative flips." in said
+    single, other = tables()
+    report = compare(single, other)
+    assert "drawing" not in render_failure(report, [check_flips(report, 0.5, None)])
 
 
 def test_a_failure_is_a_sentence_a_table_and_the_flips():

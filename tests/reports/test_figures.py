@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
-from pytest_muscle.reports.data import Counts, ScoreChanges
-from pytest_muscle.reports.figures import draw_changes, draw_rates, find_quadrants, sort_slices
+from pytest_muscle.reports.data import Counts, GateLimit, ScoreChanges
+from pytest_muscle.reports.figures import (
+    Level,
+    Stack,
+    draw_changes,
+    draw_margins,
+    draw_rates,
+    find_quadrants,
+    say_margins,
+    sort_slices,
+)
+from pytest_muscle.reports.margins import Margins
 from pytest_muscle.reports.noise import NoiseSummary
 from pytest_muscle.reports.slices import SliceSummary
 from pytest_muscle.reports.terminal import TaskSummary
@@ -78,6 +89,52 @@ def test_rates_share_an_axis_with_the_noise_floor():
         ("noise", 25, 38),
     ]
     assert axis.bars[0].text == "at least 4.00 %, seen until the gate was decided"
+
+
+def test_the_limit_of_the_gate_stands_on_the_axis():
+    summary = TaskSummary(task="t", n=9, old_accuracy=1, nfr=0.03, nfr_interval=(0.01, 0.05))
+    plain = draw_rates(summary, GateLimit(max_nfr=0.02))
+    assert plain is not None
+    assert plain.level == Level(pytest.approx(100 / 3), "limit 2.00 %, which the rate must keep")
+    far = draw_rates(summary, GateLimit(max_nfr=0.2, confidence=0.99))
+    assert far is not None  # the axis goes as far as the limit
+    assert far.marks[-1] == "20 %"
+    assert far.level == (100, "limit 20.00 %, which the upper 99 % bound must keep")
+    assert draw_rates(summary).level is None
+    assert draw_rates(summary, GateLimit(max_nfr=0.0)).level.at == 0
+
+
+def test_a_limit_above_the_noise_floor_is_where_that_is():
+    summary = TaskSummary(task="t", n=9, old_accuracy=1, nfr=0.03, nfr_interval=(0.01, 0.05))
+    limit = GateLimit(floor_margin=0.01)
+    assert draw_rates(summary, limit).level is None  # no floor was measured
+    noise = NoiseSummary(0.02, 0.01, 0.03, 4, "old", "seed")
+    level = draw_rates(dataclasses.replace(summary, noise=noise), limit).level
+    said = "limit 3.00 %, 1.00 points above the noise floor, which the rate must keep"
+    assert level == (pytest.approx(50), said)
+
+
+def test_margins_stand_in_columns_of_both_models():
+    margins = Margins(
+        unit="nats",
+        flips=4,
+        edges=(-1.0, 0.0, 1.0),
+        before=(0, 4),
+        after=(3, 1),
+        median_fall=0.8,
+        close=1,
+    )
+    assert draw_margins(margins, "compat") == (
+        Stack(0, 60, "−1.00 to 0.00: 3 compat"),
+        Stack(80, 20, "0.00 to 1.00: 4 old, 1 compat"),
+    )
+    assert say_margins(margins).startswith(
+        "The margin falls by 0.80 nats in the median; 1 of 4 flips is a close call, "
+    )
+    normed = dataclasses.replace(margins, unit="nats per byte", close=None)
+    assert say_margins(normed) == (
+        "The margin falls by 0.80 nats per byte in the median of 4 flips."
+    )
 
 
 def test_no_rate_no_axis():

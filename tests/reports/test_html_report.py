@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-from html.parser import HTMLParser
 
 import pytest
 
@@ -16,55 +14,7 @@ from pytest_muscle.reports.details import describe_details
 from pytest_muscle.reports.html_report import render_html
 from pytest_muscle.reports.noise import NoiseSummary
 from pytest_muscle.reports.terminal import summarise
-
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028&amp;'\""
-VOID = {"meta", "input", "br", "img"}
-
-
-class Page(HTMLParser):
-    """A page as a browser reads it: its tags, its texts by tag and class, and its scripts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[tuple[str, str]] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[tuple[str, str], ...]] = []
-        self.said: list[str] = []
-        self.scripts: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append((tag, dict(attrs).get("class") or ""))
-
-    def handle_endtag(self, tag) -> None:
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data) -> None:
-        if self.open and self.open[-1][0] == "script":
-            self.scripts.append(data)
-        elif data.strip():
-            self.said.append(data.strip())
-            self.texts.append(tuple(self.open))
-
-    def within(self, tag: str, kind: str = "") -> list[str]:
-        """Return the texts inside elements of a tag that have a class."""
-        return [
-            said
-            for said, opened in zip(self.said, self.texts, strict=True)
-            if any(
-                (name == tag and kind in classes.split(" ")) or (name, kind) == (tag, "")
-                for name, classes in opened
-            )
-        ]
-
-    @property
-    def island(self) -> list[dict]:
-        """The examples that its script shows."""
-        return json.loads(self.scripts[0]) if self.scripts else []
+from tests.reports.page import EVIL, Page
 
 
 def test_the_verdict_and_the_figures_stand_in_words(make_run):

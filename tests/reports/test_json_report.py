@@ -118,8 +118,9 @@ def test_a_line_has_the_figures_and_no_examples(make_run):
     assert line.count("\n") == 1
     read, whole = json.loads(line), json.loads(render_json(run))
     (task,), (of_whole,) = read.pop("tasks"), whole.pop("tasks")
+    assert (whole.pop("history"), whole.pop("history_skipped")) == ([], 0)
     assert read == whole
-    left_out = {"slices", "compat_slices", "found", "models", "flips"}
+    left_out = {"slices", "compat_slices", "found", "models", "margins", "training", "flips"}
     assert of_whole.keys() - task.keys() == left_out
     assert task.pop("failed") == 1
     assert task == {name: value for name, value in of_whole.items() if name in task}

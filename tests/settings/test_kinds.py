@@ -43,7 +43,13 @@ def test_the_least_that_a_kind_needs_is_enough(tmp_path):
 
 @pytest.mark.parametrize(
     ("keys", "missing"),
-    [(CHOICE, "prompt"), (CHOICE, "choices"), (GENERATION, "prompt"), (CHOICE, "gold")],
+    [
+        (CHOICE, "kind"),
+        (CHOICE, "prompt"),
+        (CHOICE, "choices"),
+        (GENERATION, "prompt"),
+        (CHOICE, "gold"),
+    ],
 )
 def test_a_missing_key_is_named_with_what_it_is_for(tmp_path, keys, missing):
     message = refusal(tmp_path, keys | {missing: ""})
@@ -127,3 +133,31 @@ def test_few_shot_examples_of_the_hub_are_pinned_like_other_data(tmp_path):
     settings = read_settings(tmp_path / "muscle.toml", invocation_dir=tmp_path)
     (unpinned,) = find_unpinned(settings)
     assert unpinned.where == "muscle.toml: tasks.sums.fewshot_data"
+
+
+HARNESS = {"task": '"lm-eval:arc"', "eval": "", "gold": ""}
+
+
+def test_a_definition_needs_no_kind(tmp_path):
+    task = read(tmp_path, HARNESS, metric='"acc"', filter='"none"', train='"training"')
+    assert (task.task, task.kind, task.filter) == ("lm-eval:arc", None, "none")
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"task": '"arc"'}, "task: 'arc' names no definition"),
+        ({"task": '"lm-eval:"'}, "task: 'lm-eval:' names no definition"),
+        ({"task": '""'}, "task: is empty"),
+        ({"kind": '"generation"'}, "kind: has no effect beside task"),
+        ({"eval": '"data.jsonl"'}, "eval: has no effect beside task"),
+        ({"fewshot": "2"}, "fewshot: is the definition's to say\n  write task = "),
+        ({"train": '"data.jsonl"'}, "train: is 'data.jsonl', and the definition brings its own"),
+    ],
+)
+def test_a_definition_says_what_is_asked(tmp_path, more, problem):
+    assert refusal(tmp_path, HARNESS, **more).startswith(problem)
+
+
+def test_a_filter_belongs_to_a_definition(tmp_path):
+    assert refusal(tmp_path, CHOICE, filter='"none"').startswith("filter: belongs to a definition")

@@ -178,9 +178,8 @@ def test_an_empty_delimiter_is_a_choice():
 
 
 def test_a_missing_key_is_named_with_what_it_is_for():
-    text = "\n".join(line for line in TASK.splitlines() if not line.startswith("kind"))
-    message = refusal(TaskSettings, text, "tasks.support")
-    assert message.startswith("muscle.toml: tasks.support.kind: missing\n  ")
+    message = refusal(MessageSettings, 'content = "Hello"', "tasks.support.chat[0]")
+    assert message.startswith("muscle.toml: tasks.support.chat[0].role: missing\n  ")
     assert len(message.splitlines()[1].strip()) > 10
 
 

@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 
-from pytest_muscle.errors import ConfigurationError
+from pytest_muscle.errors import ConfigurationError, TrainingError
 from pytest_muscle.training.objectives import (
     TeacherLogits,
+    TokenLoss,
     cross_entropy,
     distillation,
     find_objective,
     muscle,
     old_everywhere,
+    told_in_words,
 )
 
 TOKENS, VOCABULARY, T = 12, 9, 2.0
@@ -167,3 +169,40 @@ def test_objectives_are_found_by_name():
 def test_an_unknown_objective_is_an_error_that_suggests_one():
     with pytest.raises(ConfigurationError, match="muscle"):
         find_objective("mussle")
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (lambda *given: given[0], "returns no loss for each token"),
+        (lambda *given: TokenLoss(given[0]), "returns no loss for each token"),
+        (lambda *given: given[4], "fails: IndexError: tuple index out of range"),
+        (lambda student: student, "fails: TypeError: "),
+    ],
+)
+def test_a_mistake_in_one_of_theirs_is_told_in_words(objective, said):
+    student, gold = torch.zeros(3, 5), torch.zeros(3, dtype=torch.long)
+    guarded = told_in_words(objective, "a.b:c", "muscle.toml: compat.strategy")
+    with pytest.raises(TrainingError) as caught:
+        guarded(student, gold, TeacherLogits(student, student), 1.0)
+    message = str(caught.value)
+    assert f"muscle.toml: compat.strategy: the training strategy 'a.b:c' {said}" in message
+    assert "returns a TokenLoss" in message
+
+
+def test_one_of_theirs_that_does_not_fail_says_what_it_says():
+    student, gold = torch.zeros(3, 5), torch.zeros(3, dtype=torch.long)
+    loss = TokenLoss(torch.arange(3.0))
+    guarded = told_in_words(lambda *given: loss, "a.b:c", "here")
+    assert guarded(student, gold, TeacherLogits(student, student), 1.0) is loss
+    assert told_in_words(muscle, "muscle", "here") is muscle
+
+
+def test_no_memory_is_not_the_objective_s_mistake():
+    def objective(*given: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        told_in_words(objective, "a.b:c", "here")(
+            torch.zeros(1, 2), torch.zeros(1), TeacherLogits(torch.zeros(1), torch.zeros(1)), 1.0
+        )

@@ -3,8 +3,8 @@ const PAGE = 50, MOST_SLICES = 1000, SHORT = 120;
 const SIDES = ["new", "compat"];
 const tasks = JSON.parse(document.getElementById("data").textContent);
 const all = tasks.flatMap((task) => task.flips.map((flip) => ({ task, flip })));
-const [search, taskMenu, sliceMenu, quadrantMenu, count, list, more] =
-  ["search", "task", "slice", "quadrant", "count", "list", "more"].map((id) => document.getElementById(id));
+const [search, taskMenu, sliceMenu, quadrantMenu, orderMenu, count, list, more] =
+  ["search", "task", "slice", "quadrant", "order", "count", "list", "more"].map((id) => document.getElementById(id));
 let found = all, shown = 0;
 
 // Whatever came from data or models goes through here, and is text.
@@ -53,16 +53,31 @@ function searchable(entry) {
   return entry.text;
 }
 
+// How far an example's margin, or else its score, moves from old to the model that flips it.
+function change({ task, flip }, wanted) {
+  const side = wanted || (flip.to_new ? "new" : "compat");
+  const of = task.graded ? "score" : "margin";
+  const before = flip[`old_${of}`], after = flip[`${side}_${of}`];
+  return before === undefined || after === undefined ? undefined : Math.abs(before - after);
+}
+
+function inOrder(entries, side) {
+  const sign = { narrow: 1, wide: -1 }[orderMenu.value];
+  if (!sign) return entries;
+  const sizes = new Map(entries.map((entry) => [entry, change(entry, side) ?? sign * Infinity]));
+  return [...entries].sort((one, other) => sign * (sizes.get(one) - sizes.get(other)) || 0);
+}
+
 function filter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const task = taskMenu.value && tasks[taskMenu.value];
   const slice = sliceMenu.value && JSON.parse(sliceMenu.value);
-  const [side, change] = quadrantMenu.value.split(" ");
-  found = all.filter((entry) =>
+  const [side, quadrant] = quadrantMenu.value.split(" ");
+  found = inOrder(all.filter((entry) =>
     (!task || entry.task === task)
     && (!slice || entry.flip.slices?.[slice[0]] === slice[1])
-    && (!side || entry.flip[`to_${side}`] === change)
-    && words.every((word) => searchable(entry).includes(word)));
+    && (!side || entry.flip[`to_${side}`] === quadrant)
+    && words.every((word) => searchable(entry).includes(word))), side);
   shown = 0;
   list.replaceChildren();
   showMore();
@@ -90,11 +105,19 @@ function say(written, others, kind = "") {
   return made;
 }
 
-function drawAnswer(side, flip, graded) {
+function signed(value) {
+  const size = Math.abs(value);
+  return `${value < 0 ? "−" : "+"}${size < 0.1 ? Number(size.toPrecision(2)) : size.toFixed(2)}`;
+}
+
+function drawAnswer(side, flip, { graded, unit }) {
   const against = side !== "old" ? "old" : flip.to_new ? "new" : "compat";
   const box = element("div", "", flip[`to_${side}`] ?? "");
   const mark = flip[`${side}_score`];
-  box.append(element("dt", graded && mark !== undefined ? `${side} · score ${Number(mark.toFixed(4))}` : side));
+  const margin = flip[`${side}_margin`];
+  const figures = graded && mark !== undefined ? ` · score ${Number(mark.toFixed(4))}`
+    : margin !== undefined ? ` · margin ${signed(margin)} ${unit}` : "";
+  box.append(element("dt", `${side}${figures}`));
   const text = flip[`${side}_text`], otherText = flip[`${against}_text`];
   box.append(say(flip[side], flip[against]));
   if (text !== undefined && text.trim() !== flip[side].trim()) box.append(say(text, otherText, "written"));
@@ -122,7 +145,7 @@ function draw({ task, flip }) {
     answers.append(gold);
   }
   for (const side of ["old", ...SIDES]) {
-    if (flip[side] !== undefined) answers.append(drawAnswer(side, flip, task.graded));
+    if (flip[side] !== undefined) answers.append(drawAnswer(side, flip, task));
   }
   answers.classList.toggle("short", answers.textContent.length < SHORT);
   card.append(answers);
@@ -140,7 +163,8 @@ for (const side of SIDES) {
 let waiting;
 search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 150); });
 taskMenu.addEventListener("change", () => { fillSlices(); filter(); });
-for (const menu of [sliceMenu, quadrantMenu]) menu.addEventListener("change", filter);
+orderMenu.parentElement.hidden = !all.some((entry) => change(entry) !== undefined);
+for (const menu of [sliceMenu, quadrantMenu, orderMenu]) menu.addEventListener("change", filter);
 const form = document.getElementById("filters");
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(() => { fillSlices(); filter(); }));

@@ -1,0 +1,1 @@
+"""What `--muscle-show` tells of a run before it: settings, models, prompts, stock, cost."""
