@@ -47,7 +47,24 @@ class LoadTaskScheduling(LoadScopeScheduling):  # type: ignore[misc]
             and not node.shutting_down
             and self._pending_of(self.assigned_work[node]) < 2
         ):
+            waiting = len(self.workqueue)
             self._assign_work_unit(node)
+            if len(self.workqueue) == waiting:
+                return
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Send a worker the next group; leave it for others if the worker is not there any more.
+
+        Until its end is known here a crashed worker gets tests like any other, but its pipe is
+        closed: the class above lets that error end the whole run.
+        """
+        group, tests = next(iter(self.workqueue.items()))
+        try:
+            super()._assign_work_unit(node)
+        except OSError:
+            del self.assigned_work[node][group]
+            self.workqueue[group] = tests
+            self.workqueue.move_to_end(group, last=False)
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test; a test without one is its own."""

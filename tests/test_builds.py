@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import itertools
 import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ kind = "generation"
 eval = "eval.jsonl"
 prompt = "Question: {{ question }}\\nAnswer:"
 gold = "{{ options }}"
-metric = "f1"
+metric = "tests.test_builds:mark_by_chance"
 temperature = 1.0
 max_new_tokens = 3
 repeats = 3
@@ -66,6 +67,11 @@ device = "cpu"
 dtype = "float32"
 """
 CPU = Placement("cpu", "float32")
+
+
+def mark_by_chance(answer: Any, gold: Any, fields: Any) -> float:
+    """Return a mark that is another one for another text, whatever a model has learnt."""
+    return zlib.crc32(answer.encode()) % 1000 / 1000
 
 
 @pytest.fixture(scope="module")

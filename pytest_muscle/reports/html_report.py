@@ -65,15 +65,14 @@ def render_html(run: RunReport) -> str:
     )
     environment.filters.update(FILTERS)
     tasks = [_view(run, task, f"task-{at}") for at, task in enumerate(run.tasks, start=1)]
-    charted = any(task.trend or task.training for task in tasks)
-    drawable = charted and can_draw()
-    environment.filters["svg"] = lambda chart: Markup(draw(chart)) if drawable else ""
+    charts, undrawn = _draw_charts(tasks)
+    environment.filters["svg"] = lambda chart: Markup(charts.get(chart.name, ""))
     page = environment.get_template("report.html.j2").render(
         run=run,
         judged=_judge(run),
         tasks=tasks,
-        drawable=drawable,
-        charted=charted,
+        drawable=bool(charts),
+        undrawn=undrawn,
         with_compat=any(task.summary and has_compat(task.summary) for task in run.tasks),
         flips=sum(len(task.details.flips) for task in run.tasks if task.details),
         most_slices=MOST_SLICES,
@@ -81,6 +80,20 @@ def render_html(run: RunReport) -> str:
         examples=Markup(render_examples(run)),
     )
     return page.encode(errors="backslashreplace").decode()
+
+
+def _draw_charts(tasks: Sequence[_TaskView]) -> tuple[Mapping[str, str], str]:
+    """Return all charts as SVG by name; or none, and why the page has tables alone."""
+    charts = [
+        *(chart for task in tasks if task.trend for chart in task.trend.charts),
+        *(chart for task in tasks for chart, _ in task.training),
+    ]
+    try:
+        if charts and not can_draw():
+            return {}, 'pip install "pytest-muscle[report]" brings matplotlib, which draws them.'
+        return {chart.name: draw(chart) for chart in charts}, ""
+    except Exception as error:  # no mishap of a chart is worth a run's report
+        return {}, f"matplotlib does not draw them: {type(error).__name__}: {error}"
 
 
 def render_examples(run: RunReport) -> str:

@@ -40,16 +40,24 @@ def add_tasks(project: pytest.Pytester, text: str) -> None:
 MARKED = """
 [tasks.marked]
 kind = "generation"
-train = "data/train.jsonl"
 eval = "data/eval.jsonl"
 prompt = "Question: {{ question }}\\nAnswer:"
 gold = "the {{ options[label] }} of the {{ place }}"
-metric = "f1"
+metric = "marks:by_chance"
 tolerance = 0.05
 max_new_tokens = 8
 fewshot = 2
 fewshot_data = "data/train.jsonl"
 """
+
+
+BY_CHANCE = """
+    from zlib import crc32
+
+    def by_chance(answer, gold, fields):
+        return crc32(answer.encode()) % 1000 / 1000
+"""
+"""Two models that write different texts fall in about half of their examples, on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +70,7 @@ def written_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(tiny_project: pytest.Pytester, written_cache: Path) -> pytest.Pytester:
     """The tiny project with two more tasks, their answers kept from one test to the next."""
     add_tasks(tiny_project, WRITTEN + MARKED)
+    tiny_project.makepyfile(marks=BY_CHANCE)
     if written_cache.is_dir():
         shutil.copytree(written_cache, tiny_project.path / ".muscle_cache", dirs_exist_ok=True)
     return tiny_project
@@ -114,7 +123,9 @@ def test_generation_and_multiple_choice_stand_side_by_side(written, written_cach
                 assert all(row.score == row.correct for row in table)
                 assert all(row.text is not None for row in table)
                 assert all(row.answer == row.gold for row in table if row.correct)
-            assert old_predictions.accuracy > 0  # the adapter has learnt to say colours
+            colours = {row.gold for row in old_predictions}
+            said = [row.answer in colours for row in old_predictions]
+            assert sum(said) > 20  # the adapter has learnt to say colours
 
         @pytest.mark.muscle(tasks=["marked"])
         def test_scores(old_predictions, new_predictions, flip_report):
@@ -122,7 +133,7 @@ def test_generation_and_multiple_choice_stand_side_by_side(written, written_cach
             old = [row.score for row in old_predictions]
             new = [row.score for row in new_predictions]
             falls = [a - b for a, b in zip(old, new) if a - b > 0.05]
-            assert falls
+            assert len(falls) > 5
             assert flip_report.negative_flip_rate == len(falls) / 40
             assert flip_report.mean_regress == pytest.approx(sum(falls) / len(falls))
             assert_mean_regress(old_predictions, new_predictions, max_regress=1, confidence=0.9)

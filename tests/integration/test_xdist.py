@@ -218,10 +218,35 @@ def test_the_lock_of_a_worker_that_is_killed_while_it_trains_is_free(tiny_projec
     assert len(list(tiny_project.path.glob(".muscle_cache/adapters/colours-compat-*"))) == 1
 
 
+BREAK_PIPE = """
+    from pathlib import Path
+
+    from xdist.workermanage import WorkerController
+
+    send = WorkerController.send_runtest_some
+
+    def break_pipe(node, indices):
+        path = Path("broken")
+        if 0 not in indices and not path.exists():  # not the first tests that the worker gets
+            path.touch()
+            raise OSError("cannot send (already closed?)")
+        send(node, indices)
+
+    WorkerController.send_runtest_some = break_pipe
+"""
+
+
 @KILLS
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("workers", "broken"),
+    [
+        (1, False),
+        (2, False),
+        pytest.param(1, True, id="1, with its end not yet known when it is to get more tests"),
+    ],
+)
 def test_tests_that_a_crashed_worker_has_left_are_run_and_the_one_in_which_it_crashed_is_not(
-    trained_project, workers
+    trained_project, workers, broken
 ):
     """What it had done before counts in the verdict and is in the table."""
     trained_project.makepyfile(
@@ -237,10 +262,14 @@ def test_tests_that_a_crashed_worker_has_left_are_run_and_the_one_in_which_it_cr
         """
     )
 
+    if broken:
+        trained_project.makeconftest(BREAK_PIPE)
+
     result = trained_project.runpytest_subprocess(f"-n{workers}")
 
     result.assert_outcomes(passed=3, failed=3)
     result.stdout.fnmatch_lines(["colours *40*FAILED*", "*2 of 3*"])
+    assert (trained_project.path / "broken").exists() == broken
 
 
 def test_one_table_of_what_workers_compared_each_in_part(trained_project):

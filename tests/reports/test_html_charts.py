@@ -65,11 +65,25 @@ def test_without_matplotlib_the_tables_stand_open(make_run, monkeypatch):
     page = Page(render_html(with_figures(make_run())))
     assert not any(tag == "svg" for tag, _ in page.tags)
     assert all("open" in values for tag, values in page.tags if tag == "details")
-    assert 'pip install "pytest-muscle[report]"' in page.said
+    (why,) = (said for said in page.said if "stand here as tables" in said)
+    assert 'pip install "pytest-muscle[report]"' in why
     assert "0.6000" in page.within("table", "numbers")
     assert "10.00 % (0.00–20.00)" in page.within("table", "numbers")
     page = Page(render_html(make_run()))  # nothing to be drawn, nothing to be said of it
-    assert 'pip install "pytest-muscle[report]"' not in page.said
+    assert not any("stand here as tables" in said for said in page.said)
+
+
+def test_a_chart_that_cannot_be_drawn_costs_the_charts_alone(make_run, monkeypatch):
+    def fail(chart) -> str:
+        raise ValueError(f"<mark>{chart.name}</mark> is beyond me")
+
+    monkeypatch.setattr("pytest_muscle.reports.html_report.draw", fail)
+    page = Page(render_html(with_figures(make_run())))
+    assert not any(tag in ("svg", "mark") for tag, _ in page.tags)
+    assert all("open" in values for tag, values in page.tags if tag == "details")
+    (why,) = (said for said in page.said if "stand here as tables" in said)
+    assert "matplotlib does not draw them: ValueError: <mark>task-1-" in why
+    assert "10.00 % (0.00–20.00)" in page.within("table", "numbers")
 
 
 def test_matplotlib_is_not_imported_where_nothing_is_drawn(make_run, monkeypatch):
