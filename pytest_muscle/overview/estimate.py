@@ -16,7 +16,7 @@ from pytest_muscle.models.memory import MOST_TOKENS
 from pytest_muscle.models.spec import first_line
 from pytest_muscle.overview.models import ModelFacts
 from pytest_muscle.overview.peak import Peak, answering_peak, training_peak
-from pytest_muscle.overview.speed import UTILISATION, Past, find_past, probe
+from pytest_muscle.overview.speed import LAUNCHING, UTILISATION, Past, find_past, probe
 from pytest_muscle.overview.stock import Item, Stock, TaskStock
 from pytest_muscle.overview.work import Training, Work, answering_work, sample, training_work
 
@@ -236,12 +236,15 @@ class Estimator:
         """Return how long some work takes; what is written goes on row by row."""
         if not work.tokens:
             return 0.0
-        factor = UTILISATION[kind] * (1.0 if measured is None else measured)
+        factor = UTILISATION[kind]
         share = work.written / work.tokens
         seconds = operations * (1 - share) / (self._probe(facts, work.at_once) * factor)
         if share:
             seconds += operations * share / (self._probe(facts, work.abreast) * factor)
-        return seconds
+        assert facts.placement is not None
+        if facts.placement.device != "cpu":
+            seconds = max(seconds, work.passes * (facts.layers or 1) * LAUNCHING[kind])
+        return seconds / (1.0 if measured is None else measured)
 
     def _probe(self, facts: ModelFacts, tokens: float | None = None) -> float:
         """Return the speed of matrix products of so many tokens at once; the next power of two."""

@@ -47,6 +47,11 @@ class Work(NamedTuple):
     abreast: float = 1
     longest: bool = False
 
+    @property
+    def passes(self) -> float:
+        """How often the decoder is run."""
+        return (self.tokens - self.written) / self.at_once + self.written / self.abreast
+
     def times(self, factor: float) -> Work:
         """Return the work of so many times the examples."""
         return self._replace(

@@ -14,11 +14,12 @@ from tests.conftest import write_tiny_project
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Positions that decoders ran: with gradients and without."""
-    counts = {"training": 0, "forward": 0}
+    counts = {"training": 0, "forward": 0, "steps": 0}
     states = NetworkParts.states
 
     def counted(self: NetworkParts, **inputs: torch.Tensor) -> object:
         counts["training" if torch.is_grad_enabled() else "forward"] += inputs["input_ids"].numel()
+        counts["steps"] += torch.is_grad_enabled()
         return states(self, **inputs)
 
     monkeypatch.setattr(NetworkParts, "states", counted)
@@ -57,6 +58,7 @@ def test_training(update, run):
     work = training_work(task, list(task.train), len(task.train), tokenizer, recipe, None, "cpu")
     assert work.kept == 48
     assert run["training"] == pytest.approx(work.learnt.tokens, rel=0.2)
+    assert work.learnt.passes == pytest.approx(run["steps"], rel=0.1)
 
 
 def test_a_sample_is_from_all_over_the_data(update):

@@ -26,8 +26,8 @@ def test_the_verdict_and_the_figures_stand_in_words(make_run):
     )
     quadrants = [" ".join(page.within("li", kind)) for kind in ("negative", "positive")]
     # new and compat: one and two of six examples break, one and none are won
-    assert quadrants[0] == "1 right, now wrong 16.7 % 2 right, now wrong 33.3 %"
-    assert quadrants[1] == "1 wrong, now right 16.7 % 0 wrong, now right 0.0 %"
+    assert quadrants[0] == "1 right, now wrong 16.67 % 2 right, now wrong 33.33 %"
+    assert quadrants[1] == "1 wrong, now right 16.67 % 0 wrong, now right 0.00 %"
     assert page.within("li", "new")[:2] == ["NFR, old → new", "16.67 % (0.42–64.12)"]  # SciPy's
     assert "kind = k1" in page.within("table", "slices")
     assert "found x = 1: NFR 5.00 %" in page.within("ul", "notes")
