@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_muscle.answers import Answers, with_task
 from pytest_muscle.cache import DIGEST_NOTES, TASK_NOTES
+from pytest_muscle.cautions import warn_of_hopeless_gate, warn_of_nothing_right
 from pytest_muscle.digests import FileDigests
-from pytest_muscle.errors import BaselineWarning, ConfigurationError, MuscleWarning, nearest
+from pytest_muscle.errors import BaselineWarning, ConfigurationError, nearest
 from pytest_muscle.harness import Snapshots, make_task
 from pytest_muscle.memo import Memo
-from pytest_muscle.plans import POWER, TaskPlan, plan_flips, plan_task
+from pytest_muscle.plans import POWER, TaskPlan, plan_task
 from pytest_muscle.predictions import Predictions
 from pytest_muscle.progress import SILENT, Progress
-from pytest_muscle.references import is_reference
 from pytest_muscle.settings import Settings
-from pytest_muscle.settings.table import join
 from pytest_muscle.task_models import Side, TaskModels, Version
 from pytest_muscle.tasks import Task, build_tasks
 from pytest_muscle.tasks.memory import DigestMemory
@@ -248,12 +247,12 @@ class ModelUpdate:
             old = None if side == "old" else self.predictions("old", task.name)
             table = read_imported(self.settings, task, side, old)
             if side == "old":
-                self._warn_of_gate(task, len(table))
+                warn_of_hopeless_gate(self.settings, task, len(table))
             return table
         if side == "old":
             table = self._old_predictions(task)
-            self._warn_of_gate(task, len(table))
-            self._warn_of_nothing_right(task, table)
+            warn_of_hopeless_gate(self.settings, task, len(table))
+            warn_of_nothing_right(self.settings, task, table)
             return table
         table = self._newer_answers(side, task)
         if self.baselines.has(task.name):
@@ -300,40 +299,6 @@ class ModelUpdate:
         if text is not None:
             text = f"{self.baselines.show(task.name)}: {text}"
             warnings.warn(text, BaselineWarning, stacklevel=2)
-
-    def _warn_of_gate(self, task: Task, n: int) -> None:
-        """Warn, before the new model is asked, of a limit that it cannot keep.
-
-        Raises:
-            ConfigurationError: If warnings are refused.
-        """
-        from pytest_muscle.reports.plan import describe_hopeless
-
-        planned = plan_flips(task.gate, n)
-        if planned is None or not planned.never_passes:
-            return
-        error = ConfigurationError(
-            f"can never pass: {describe_hopeless(planned.gate)}",
-            where=f"{self.settings.path.name}: {join('tasks', task.name)}.gate.max_nfr",
-            hint="`pytest --muscle-plan` says what a gate can tell",
-        )
-        if self.settings.strict:
-            raise error
-        warnings.warn(str(error), MuscleWarning, stacklevel=2)
-
-    def _warn_of_nothing_right(self, task: Task, table: Predictions) -> None:
-        """Warn of an old model that leaves nothing to break: every gate on flips passes then."""
-        if table.can_flip.any() or (table.graded and is_reference(task.metric)):
-            return
-        problem = f"the old model has none of {len(table)} examples right: none can flip"
-        if all(answer is None for answer in table.columns.answers):
-            problem = f"no answer was found in what the old model wrote to {len(table)} examples"
-        error = ConfigurationError(
-            f"{problem}, whatever the new one answers",
-            where=f"{self.settings.path.name}: {join('tasks', task.name)}",
-            hint="look at prompt, gold, and for written answers at extract and max_new_tokens",
-        )
-        warnings.warn(str(error), MuscleWarning, stacklevel=2)
 
     def _measure_noise_floor(self, task: Task) -> NoiseFloor:
         from pytest_muscle.builds import missing_adapters, plan_builds
