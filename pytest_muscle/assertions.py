@@ -33,24 +33,30 @@ if TYPE_CHECKING:
 
 
 class FlipAssertionError(AssertionError):
-    """A limit was passed. Its text is made when it is asked for.
+    """A limit was exceeded. Its text is made when it is asked for.
 
     Attributes:
         report: The report that was judged.
         checks: Everything that was checked.
-        before: Old against new, where `report` is old against compat.
+        before: Old against new, where `report` is old against compat and both are judged.
+        newer: What was held against the old model: "new" or "compat".
         flips_shown: How many flipped examples the text shows; none shows all.
     """
 
     flips_shown: int | None = 10
 
     def __init__(
-        self, report: FlipReport, checks: Sequence[Check], before: FlipReport | None = None
+        self,
+        report: FlipReport,
+        checks: Sequence[Check],
+        before: FlipReport | None = None,
+        newer: str = "new",
     ) -> None:
-        super().__init__(report, checks, before)
+        super().__init__(report, checks, before, newer)
         self.report = report
         self.checks = tuple(checks)
         self.before = before
+        self.newer = newer if before is None else "compat"
 
     @property
     def exceeded(self) -> tuple[Check, ...]:
@@ -59,7 +65,11 @@ class FlipAssertionError(AssertionError):
 
     def __str__(self) -> str:
         return render_failure(
-            self.report, self.checks, before=self.before, flips_shown=self.flips_shown
+            self.report,
+            self.checks,
+            before=self.before,
+            newer=self.newer,
+            flips_shown=self.flips_shown,
         )
 
 
@@ -280,19 +290,24 @@ def _compare(old: Predictions, new: Predictions) -> FlipReport:
 
 
 def judge(
-    report: FlipReport, checks: Sequence[Check], before: FlipReport | None = None
+    report: FlipReport,
+    checks: Sequence[Check],
+    before: FlipReport | None = None,
+    *,
+    side: str = "new",
 ) -> FlipReport:
     """Return a report whose checks all hold.
 
     Args:
         report: What was judged.
         checks: Everything that was checked.
-        before: Old against new, where `report` is old against compat.
+        before: Old against new, where `report` is old against compat and both are judged.
+        side: What was held against the old model.
 
     Raises:
         FlipAssertionError: If one does not.
     """
     __tracebackhide__ = True
     if failed(checks):
-        raise FlipAssertionError(report, checks, before)
+        raise FlipAssertionError(report, checks, before, side)
     return report

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from pytest_muscle.errors import MuscleWarning
 from pytest_muscle.fixtures import clear_errors
 from pytest_muscle.session import session_of
 from pytest_muscle.settings.flags import named_configuration
@@ -73,10 +75,22 @@ class ConfigurationFile(pytest.File):
             for name, task in settings.tasks.items()
             if any(getattr(task.gate, key) is not None for key in GATES)
         ]
+        if not settings.tasks:
+            raise self.CollectError(
+                f"{self.path.name}: there is no task, so there is nothing to check\n"
+                "  write a table [tasks.NAME]"
+            )
         if not limited:
             raise self.CollectError(
                 f"{self.path.name}: no task has a limit, so there is nothing to check\n"
                 "  set max_nfr in [gate], or [tasks.NAME.gate]"
+            )
+        if idle := [name for name in settings.tasks if name not in limited]:
+            warnings.warn(
+                f"{self.path.name}: no limit, so no test: {', '.join(idle)}\n"
+                "  set one in [gate], or in [tasks.NAME.gate]",
+                MuscleWarning,
+                stacklevel=1,
             )
         for name in limited:
             yield TaskGates.from_parent(self, name=name)
@@ -125,7 +139,7 @@ class GateItem(pytest.Item):
         """Judge.
 
         Raises:
-            FlipAssertionError: If the limit is passed.
+            FlipAssertionError: If the limit is exceeded.
         """
         from pytest_muscle.assertions import judge
         from pytest_muscle.gates import check_limits, read_gate
@@ -138,7 +152,7 @@ class GateItem(pytest.Item):
             )
             report = update.flip_report(self.muscle_task, self._side)
             checks = check_limits(report, limits, floor)
-        judge(report, checks)
+        judge(report, checks, side=self._side)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return what was judged where a limit is passed, without the lines of code."""

@@ -22,7 +22,6 @@ def check_configuration(settings: Settings, tasks: Iterable[Task]) -> None:
     """
     from pytest_muscle.training.objectives import find_objective
 
-    file = settings.path.name
     asked = []
     for task in tasks:
         if task.is_imported:
@@ -32,15 +31,25 @@ def check_configuration(settings: Settings, tasks: Iterable[Task]) -> None:
         else:
             asked.append(task)
     for task in asked:
-        _ = task.renderer
-        if task.is_graded and task.gate.max_inconsistency is not None:
-            raise ConfigurationError(
-                "is known of right and wrong answers, and this task has graded scores",
-                where=f"{file}: {join('tasks', task.name)}.gate.max_inconsistency",
-                hint="set it in [tasks.NAME.gate] of other tasks, not in [gate]",
-            )
-    find_objective(settings.compat.strategy, where=f"{file}: compat.strategy")
+        if task.settings.task is None:  # a definition has to be loaded first
+            check_task(task)
+    find_objective(settings.compat.strategy, where=f"{settings.path.name}: compat.strategy")
     if settings.noise.vary is not None:
         from pytest_muscle.builds import check_noise
 
         check_noise(settings, asked)
+
+
+def check_task(task: Task) -> None:
+    """Check templates, metric and limits of a task that models are asked.
+
+    Raises:
+        MuscleError: It names file and key.
+    """
+    _ = task.renderer
+    if task.is_graded and task.gate.max_inconsistency is not None:
+        raise ConfigurationError(
+            "is known of right and wrong answers, and this task has graded scores",
+            where=f"{task.file}: {join('tasks', task.name)}.gate.max_inconsistency",
+            hint="set it in [tasks.NAME.gate] of other tasks, not in [gate]",
+        )

@@ -142,7 +142,7 @@ def check_limits(
 
     Raises:
         ComparisonError: If a limit needs answers that are not known.
-        ValueError: If a limit is above the noise floor and none is given.
+        ComparisonError: If a limit is above the noise floor and none is given.
     """
     for name in ("max_accuracy_drop", "max_inconsistency", "max_mean_regress"):
         if getattr(limits, name) is not None:
@@ -153,9 +153,11 @@ def check_limits(
         checks.append(check_flips(report, limits.max_nfr, confidence, method))
     if limits.floor_margin is not None:
         if floor is None:
-            raise ValueError(
-                "max_nfr is above the noise floor, and assert_gate got no floor: ask for the "
-                "fixture `noise_floor` and give floor=noise_floor"
+            from pytest_muscle.errors import ComparisonError
+
+            raise ComparisonError(
+                "max_nfr is above the noise floor, and assert_gate got no floor",
+                hint="ask for the fixture `noise_floor` and give floor=noise_floor",
             )
         checks.append(check_excess(report, floor, limits.floor_margin, confidence))
     if limits.max_accuracy_drop is not None:

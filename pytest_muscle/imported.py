@@ -65,7 +65,13 @@ def read_imported(
         )
     log = find_log(settings, side, task.name)
     assert log is not None  # the settings were checked
-    table = import_predictions(log.text, settings.root)
+    try:
+        table = import_predictions(log.text, settings.root)
+    except PredictionsError as error:
+        where = log.where if error.where is None else f"{log.where}: {error.where}"
+        raise PredictionsError(
+            error.problem, where=where, hint=error.hint, details=error.details
+        ) from error
     if settings.limit is not None:
         kept = set(table.columns.ids[: settings.limit] if old is None else old.columns.ids)
         among = (id_ in kept for id_ in table.columns.ids)

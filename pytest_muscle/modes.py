@@ -83,6 +83,7 @@ class Showing(Mode):
         from pytest_muscle.reports.costs import render_estimate, render_stock
         from pytest_muscle.reports.overview import (
             render_configuration,
+            render_errors,
             render_models,
             render_task,
         )
@@ -99,6 +100,14 @@ class Showing(Mode):
         for title in list(sections)[3 if brief else 0 :]:
             terminal.section(title)
             terminal.write_line("\n".join(sections[title]))
+        if overview.errors:
+            terminal.section("errors")
+            terminal.write_line("\n".join(render_errors(overview)), red=True)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run would fail of what is wrong."""
+        return self._overview is not None and bool(self._overview.errors)
 
 
 class Planning(Mode):

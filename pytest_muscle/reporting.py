@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,7 +160,8 @@ def describe_run(
         settings=settings.path.name,
         old=None if settings.old is None else name_model(settings.old),
         new=None if settings.new is None else name_model(settings.new),
-        commit=next(filter(None, map(environment.get, COMMITS)), None),
+        commit=next(filter(None, map(environment.get, COMMITS)), None) or _checked_out(settings),
+        limit=settings.limit,
         exit_status=exit_status,
         tasks=tuple(
             TaskReport(
@@ -176,6 +178,16 @@ def describe_run(
         history=() if history is None else history.runs,
         history_skipped=0 if history is None else history.skipped,
     )
+
+
+def _checked_out(settings: Settings) -> str | None:
+    """Return the commit of the configuration's folder, where git knows one."""
+    command = ["git", "-C", str(settings.root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _limit(gate: GateSettings) -> GateLimit | None:

@@ -238,6 +238,10 @@ class ModelUpdate:
         task = self.task(name)
         if task.is_imported:
             _ = task.eval  # says why not
+        if task.settings.task is not None:
+            from pytest_muscle.consistency import check_task
+
+            check_task(task)
         return task
 
     def _make_predictions(self, side: Side, task: Task) -> Predictions:

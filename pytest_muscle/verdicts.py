@@ -25,8 +25,11 @@ class Verdicts:
         return iter(self._outcomes)
 
     def count(self, task: str, report: pytest.TestReport) -> None:
-        """Count a phase of a test; one that was skipped or is run again does not count."""
-        if report.outcome in ("passed", "failed"):
+        """Count a phase of a test: where one fails, and where the test itself passes.
+
+        A test that was skipped, is expected to fail, is run again or was stopped does not count.
+        """
+        if report.failed or (report.passed and report.when == "call"):
             outcomes = self._outcomes.setdefault(task, {})
             failed = outcomes.get(report.nodeid)
             if failed is None and report.failed:

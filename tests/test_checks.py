@@ -145,7 +145,7 @@ def test_all_limits_of_a_gate_are_checked():
 
 
 def test_a_limit_above_the_floor_needs_the_floor():
-    with pytest.raises(ValueError, match="and give floor=noise_floor"):
+    with pytest.raises(ComparisonError, match="give floor=noise_floor"):
         check_limits(flipping(1, 10), read_gate(gate(max_nfr="floor + 0.01")))
 
 

@@ -38,6 +38,21 @@ def update(tmp_path):
     return make
 
 
+def test_a_task_may_name_logs_by_its_own_name(update):
+    head = f'kind = "predictions"\nold_predictions = "lm-eval:{LOGS}/v1?task={{task}}&metric=acc"'
+    made = update(TEXT.replace('kind = "predictions"', head))
+    assert (
+        made.predictions("old", "colours").rows == update(TEXT).predictions("old", "colours").rows
+    )
+
+
+def test_what_is_wrong_with_a_log_is_said_with_whose_it_is(update, tmp_path):
+    (tmp_path / "v2.csv").write_text("id\n1\n")
+    made = update(TEXT.replace(f"lm-eval:{LOGS}/v2?task={{task}}&metric=acc", "csv:v2.csv"))
+    with pytest.raises(MuscleError, match=r"muscle.toml: new.predictions: v2.csv"):
+        made.predictions("new", "colours")
+
+
 def test_tables_are_those_of_the_logs(update):
     made = update(TEXT)
     for side, version in (("old", "v1"), ("new", "v2")):

@@ -43,6 +43,16 @@ def test_one_phase_that_failed_is_a_test_that_failed():
     assert list(verdicts) == ["t"]
 
 
+def test_a_test_that_was_only_set_up_has_not_passed():
+    verdicts = Verdicts()
+    verdicts.count("t", phase("passed", when="setup"))
+    verdicts.count("t", phase("skipped"))  # in its body, or as it was expected to fail
+    verdicts.count("t", phase("passed", when="teardown"))
+    assert (verdicts.tests("t"), verdicts.of("t")) == (0, "")
+    verdicts.count("t", phase("failed", crash("no fixture"), when="setup"))
+    assert verdicts.of("t") == "FAILED\n1 of 1"
+
+
 @pytest.mark.parametrize(
     ("longrepr", "message"),
     [

@@ -98,10 +98,13 @@ def _columns(given: dict[str, str | None], there: Sequence[str], where: str) -> 
 
 def _record(row: Row, columns: dict[str, str]) -> Record:
     values: dict[str, Any] = {option: row.columns[name] for option, name in columns.items()}
+    # What a model did is nothing to group examples by; the gold answer may be.
+    own = {*COLUMNS, *columns.values()} - {columns.get("gold", "gold")}
+    fields = {name: value for name, value in row.columns.items() if name not in own}
     answer, gold, prompt = (values.get(key) for key in ("answer", "gold", "prompt"))
     return Record(
         where=row.where,
-        example=Example(values["id"], prompt or "", (), gold, row.columns),
+        example=Example(values["id"], prompt or "", (), gold, fields),
         answer=answer,
         score=_score(values, row.where),
         digest=None if prompt is None else digest_json([prompt, gold]),

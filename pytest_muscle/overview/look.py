@@ -36,16 +36,19 @@ class TaskView:
         asked: What a model is given of it.
         problem: Why that is not known.
         logs: What answers are read from, where nothing is asked.
+        failed: What is wrong with the task, so that nothing else is known of it; none where
+            nothing is.
     """
 
     task: Task
-    n: int
+    n: int = 0
     trained_on: int = 0
     answers: tuple[str, ...] = ()
     id: str | None = None
     asked: Asked | None = None
     problem: str | None = None
     logs: tuple[str, ...] = ()
+    failed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ class Overview:
         entries: Its keys.
         models: The base models by version.
         tasks: The tasks.
-        stocks: What is stored of each task, in the same order.
+        stocks: What is stored of each task with which nothing is wrong, in the same order.
         estimate: What the rest costs.
+        failed: What is wrong with the configuration as a whole, if anything is.
     """
 
     settings: Settings
@@ -67,10 +71,19 @@ class Overview:
     tasks: tuple[TaskView, ...]
     stocks: tuple[TaskStock, ...]
     estimate: Estimate
+    failed: str | None = None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """All that is wrong, each once."""
+        found = [self.failed, *(view.failed for view in self.tasks)]
+        return tuple(dict.fromkeys(text for text in found if text is not None))
 
 
 def look(settings: Settings, flags: Flags, compat: frozenset[str] = frozenset()) -> Overview:
     """Return what a run would start from; no model is loaded and nothing is written.
+
+    What is wrong with one task hides nothing of the others.
 
     Args:
         settings: What the user configured.
@@ -78,27 +91,37 @@ def look(settings: Settings, flags: Flags, compat: frozenset[str] = frozenset())
         compat: Tasks whose compat model is asked for by tests.
 
     Raises:
-        MuscleError: If configuration or data are not usable.
+        MuscleError: If the configuration is not readable.
     """
     stock = Stock(settings, compat)
-    stock.update.check()
+    failed = None
+    try:
+        stock.update.check()
+    except MuscleError as error:
+        failed = str(error)
     entries = describe_settings(settings, parse(settings.path), flags)
     models = {
         version: describe_model(stock.models, version)
         for version in VERSIONS
         if getattr(settings, version) is not None
     }
-    views = tuple(_view(task, stock, models) for task in stock.update.tasks.values())
-    stocks = tuple(map(stock.of, stock.update.tasks.values()))
+    views, stocks = [], []
+    for task in stock.update.tasks.values():
+        try:
+            view = _view(task, stock, models)
+            stocks.append(stock.of(task))
+        except MuscleError as error:
+            view = TaskView(task, failed=str(error))
+        views.append(view)
     estimate = Estimator(stock, models).estimate(stocks)
-    return Overview(settings, tuple(entries), models, views, stocks, estimate)
+    return Overview(settings, tuple(entries), models, tuple(views), tuple(stocks), estimate, failed)
 
 
 def _view(task: Task, stock: Stock, models: dict[Version, ModelFacts]) -> TaskView:
     if task.is_imported:
         logs = (find_log(stock.settings, side, task.name) for side in VERSIONS)
         n = len(stock.update.predictions("old", task.name))
-        return TaskView(task, n, logs=tuple(log.text for log in logs if log is not None))
+        return TaskView(task, n=n, logs=tuple(log.text for log in logs if log is not None))
     n, answers = len(task.eval), tuple(describe_answers(task))
     if not n:
         return TaskView(task, n, len(task.train), answers, problem="there is no example")

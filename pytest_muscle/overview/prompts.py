@@ -86,7 +86,7 @@ def describe_answers(task: Task) -> list[str]:
         return [said + (f", {several:,} examples with several right ones" if several else "")]
     counts = Counter(len(example.options) for example in examples)
     options = _range(sorted(counts))
-    if task.settings.kind == "classification":
+    if task.kind == "classification":
         labels = examples[0].options if examples else ()
         right: Counter[Any] = Counter(labels[example.gold] for example in examples)
     else:

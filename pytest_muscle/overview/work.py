@@ -108,7 +108,8 @@ def _writing_work(
     skipped = shared if shared >= SHORTEST_PREFIX else 0
     keys = task.settings
     trained = keys.train is not None
-    limit = keys.max_new_tokens
+    assert task.decoding is not None
+    limit = task.decoding.max_new_tokens
     solutions = [
         len(tokenizer.encode(example.solution, add_special_tokens=False)) + 1 for example in some
     ]

@@ -58,7 +58,11 @@ def render_estimate(overview: Overview, verbosity: int) -> list[str]:
         verbosity: pytest's.
     """
     estimate, brief = overview.estimate, verbosity < 0
+    if not estimate.steps and not overview.stocks:
+        return ["not known: see the errors below"]
     if not estimate.steps:
+        if any(isinstance(stock.task.gate.max_nfr, str) for stock in overview.stocks):
+            return ["nothing is to be made but builds of the noise floor that are not stored"]
         return ["nothing is to be made: a run reads what is stored, and loads no model"]
     lines = [] if brief else _steps(estimate)
     lines.append(_sum(estimate))

@@ -272,7 +272,8 @@ class RunReport:
         settings: Name of the configuration file.
         old: The old model as it is configured, in words.
         new: The new model as it is configured, in words.
-        commit: The commit that the CI service says it builds.
+        commit: The commit that the CI service says it builds, else the one that is checked out.
+        limit: Of each task only so many examples were looked at; none where all were.
         exit_status: pytest's exit code.
         tasks: Those that were compared or tested, in the order of the file.
         history: The last runs before this one, the oldest first, where there is a history.
@@ -285,6 +286,7 @@ class RunReport:
     old: str | None = None
     new: str | None = None
     commit: str | None = None
+    limit: int | None = None
     exit_status: int = 0
     tasks: tuple[TaskReport, ...] = ()
     history: tuple[PastRun, ...] = ()
@@ -297,11 +299,11 @@ class RunReport:
 
     @property
     def verdict(self) -> Literal["passed", "failed", "none"]:
-        """Whether the tests of all tasks passed; "none" where none was run."""
+        """Whether the tests of all tasks passed; "none" where none was run, or not all were."""
         outcomes = [task.passed for task in self.tasks]
         if False in outcomes:
             return "failed"
-        return "passed" if True in outcomes else "none"
+        return "passed" if True in outcomes and not self.interrupted else "none"
 
 
 _FLIP_FIELDS = tuple(known.name for known in dataclasses.fields(FlippedExample))

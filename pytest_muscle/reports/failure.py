@@ -25,6 +25,7 @@ def render_failure(
     checks: Sequence[Check],
     *,
     before: FlipReport | None = None,
+    newer: str = "new",
     flips_shown: int | None = 10,
 ) -> str:
     """Return the text of a failed assertion: a sentence, a table, the flipped examples.
@@ -32,15 +33,16 @@ def render_failure(
     Args:
         report: What was judged; its negative flips are shown.
         checks: Everything that was checked, at least one of them exceeded.
-        before: Old against new, where `report` is old against compat.
+        before: Old against new, where `report` is old against compat and both are judged.
+        newer: What was held against the old model: "new" or "compat".
         flips_shown: How many flips to show at most; none shows all of them, with full ids.
     """
-    newer = "new" if before is None else "compat"
+    newer = newer if before is None else "compat"
     task = f"task {report.task!r}: " if report.task else ""
     sentences = "; ".join(_sentence(check) for check in checks if check.exceeded)
     parts = [
         "\n".join([f"{task}{sentences}.", *_outlook(checks), *_chance(report)]),
-        _table(report, checks, before),
+        _table(report, checks, before, newer),
     ]
     if report.stop is not None:
         stop = report.stop
@@ -96,7 +98,7 @@ def _chance(report: FlipReport) -> list[str]:
     if expected is None:
         return []
     return [
-        f"Answers are drawn: were both models the same, drawing again would show {expected:.1f} "
+        f"Answers are sampled: were both models the same, sampling again would show {expected:.1f} "
         "negative flips."
     ]
 
@@ -114,7 +116,9 @@ def _doubt(check: Check) -> str | None:
     )
 
 
-def _table(report: FlipReport, checks: Sequence[Check], before: FlipReport | None) -> str:
+def _table(
+    report: FlipReport, checks: Sequence[Check], before: FlipReport | None, newer: str
+) -> str:
     from tabulate import tabulate
 
     rows = []
@@ -126,9 +130,9 @@ def _table(report: FlipReport, checks: Sequence[Check], before: FlipReport | Non
         value, interval = _value(check, decimals), _interval(check, decimals)
         rows.append([check.measure, value, interval, f"{limit}  {verdict}"])
     show = score if report.pairs.graded else percent
-    accuracies = [("old", show(report.old_accuracy)), ("new", _accuracy(report))]
+    accuracies = [("old", show(report.old_accuracy)), (newer, _accuracy(report))]
     if before is not None:
-        accuracies[1:] = [("new", _accuracy(before)), ("compat", _accuracy(report))]
+        accuracies.insert(1, ("new", _accuracy(before)))
     names, values = zip(*accuracies, strict=True)
     name = "mean score" if report.pairs.graded else "accuracy"
     rows.append([f"{name} {' → '.join(names)}", " → ".join(values), "", ""])

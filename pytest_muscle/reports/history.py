@@ -59,14 +59,16 @@ class PastRun:
 
     Attributes:
         written: When, ISO 8601.
-        commit: The commit that the CI service said it built.
+        commit: The commit that the CI service said it built, or that was checked out.
         new: The new model as it was configured.
+        limit: Of each task only so many examples were looked at; none where all were.
         tasks: What it came to, by task; those that were compared.
     """
 
     written: str
     commit: str | None = None
     new: str | None = None
+    limit: int | None = None
     tasks: Mapping[str, PastFigures]
 
 
@@ -134,6 +136,7 @@ def read_run(line: bytes) -> PastRun | None:
             written=written,
             commit=_text(values.get("commit")),
             new=_text(values.get("new")),
+            limit=_count(values.get("limit")),
             tasks={
                 _text(task["name"]) or "": _read_figures(task)
                 for task in values["tasks"]
@@ -166,6 +169,12 @@ def _read_figures(task: Mapping[str, Any]) -> PastFigures:
 
 def _text(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _count(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
         raise TypeError
     return value
 

@@ -117,9 +117,12 @@ def render_examples(run: RunReport) -> str:
 def _judge(run: RunReport) -> tuple[str, str]:
     """Return the verdict in words, and what it rests on."""
     failed = sum(len(task.failed) for task in run.tasks)
-    tests = counted(sum(task.tests for task in run.tasks), "test")
+    passed = sum(task.tests for task in run.tasks) - failed
+    tests = counted(passed + failed, "test")
     of_tasks = counted(len(run.tasks), "task")
     if run.verdict == "none":
+        if run.interrupted and passed:
+            return "The model update was not judged", f"{counted(passed, 'test')} passed by then."
         return "The model update was not judged", "No test of a task was run to its end."
     if run.verdict == "passed":
         return "The model update passed", f"{tests} of {of_tasks} passed."

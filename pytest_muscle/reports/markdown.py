@@ -57,11 +57,14 @@ def _headline(run: RunReport) -> str:
         "passed": f"✅ **The model update passed**: {counted(tests, 'test')} of "
         f"{counted(len(run.tasks), 'task')}.",
         "failed": f"❌ **The model update failed**: {failed} of {counted(tests, 'test')}.",
-        "none": "**The model update was not judged**: no test of a task was run to its end.",
+        "none": "**The model update was not judged**: "
+        + (f"{counted(tests, 'test')} passed by then." if tests else "no test was run to its end."),
     }
     lines = [words[run.verdict]]
     if run.interrupted:
         lines.append("The run was interrupted; this is what was known by then.")
+    if run.limit is not None:
+        lines.append(f"Only the first {counted(run.limit, 'example')} of each task.")
     models = [
         f"{name}: {code(shorten(model, MODEL_WIDTH))}"
         for name, model in (("old", run.old), ("new", run.new))

@@ -81,14 +81,18 @@ def render_models(overview: Overview) -> list[str]:
 def render_task(view: TaskView, verbosity: int) -> list[str]:
     """Return what a task asks, with its first prompt as a model sees it."""
     task, keys = view.task, view.task.settings
-    rows = [("kind", f"{keys.kind}, metric {task.metric}")]
+    if view.failed is not None:
+        return [shorten(task.name, WIDTH), "  not usable: see the errors below"]
+    rows = [("kind", f"{task.kind}, metric {task.metric}")]
     if view.logs:
-        rows = [("kind", f"{keys.kind}: nothing is asked"), ("read from", ", ".join(view.logs))]
-    rows.append(("evaluation", f"{view.n:,} examples{_from(keys.eval)}"))
+        rows = [("kind", f"{task.kind}: nothing is asked"), ("read from", ", ".join(view.logs))]
+    rows.append(("evaluation", f"{view.n:,} examples{_from(keys.task or keys.eval)}"))
     if keys.train:
         rows.append(("training", f"{view.trained_on:,} examples{_from(keys.train)}"))
     if view.answers:
         rows.append(("answers", "; ".join(view.answers)))
+    if shown := task.conditions.get("num_fewshot"):
+        rows.append(("few-shot", f"{counted(shown, 'example')}, as the definition says"))
     if keys.fewshot:
         shots = keys.fewshot if isinstance(keys.fewshot, int) else len(keys.fewshot)
         source = keys.fewshot_data or keys.train or ""
@@ -107,6 +111,12 @@ def render_task(view: TaskView, verbosity: int) -> list[str]:
     if view.problem is not None:
         lines.append(f"  the first prompt is not known as tokens: {view.problem}")
     return lines
+
+
+def render_errors(overview: Overview) -> list[str]:
+    """Return all that is wrong."""
+    lines = [line for text in overview.errors for line in f"ERROR: {text}".splitlines()]
+    return [piece for line in lines for piece in fold(line)]
 
 
 def describe_gate(gate: GateSettings) -> str:
@@ -181,11 +191,12 @@ def _from(source: str) -> str:
 
 def _writing(view: TaskView) -> str:
     keys = view.task.settings
-    how = "greedy" if not keys.temperature else f"drawn at temperature {keys.temperature:g}"
+    how = "greedy" if not keys.temperature else f"sampled at temperature {keys.temperature:g}"
     draws = f", {keys.repeats} to each" if keys.repeats > 1 else ""
-    stop = view.task.decoding.stop if view.task.decoding else ()
+    assert view.task.decoding is not None
+    stop = view.task.decoding.stop
     until = f", or until {' or '.join(map(repr, stop))}" if stop else ""
-    return f"at most {counted(keys.max_new_tokens, 'token')}, {how}{draws}{until}"
+    return f"at most {counted(view.task.decoding.max_new_tokens, 'token')}, {how}{draws}{until}"
 
 
 def _prompt(view: TaskView, verbosity: int) -> Iterator[str]:

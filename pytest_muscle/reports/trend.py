@@ -25,6 +25,9 @@ SHORT_COMMIT = 7
 COMMIT_WIDTH = 12
 """Characters of a commit on the axis and in the table."""
 
+MODEL_WIDTH = 40
+"""Characters of a model's name in the table."""
+
 BESIDE = 0.01
 """Part of the axis by which intervals of the same run stand beside its middle."""
 
@@ -39,12 +42,14 @@ class Moment:
         label: Its commit or its day; nothing of these but hexadecimal digits or a date.
         written: When, as a person reads it.
         commit: As the history has it.
+        new: The new model as it was configured.
         figures: What it came to for the task; none where the task was not compared.
     """
 
     label: str
     written: str
     commit: str
+    new: str
     figures: PastFigures | None
 
 
@@ -66,26 +71,31 @@ class Trend:
 def find_trend(run: RunReport, task: TaskReport, name: str) -> Trend | None:
     """Return the trend of a task, or none where it was not compared in an earlier run.
 
+    Runs of another `--muscle-limit` asked other examples, and are left out.
+
     Args:
         run: This run and those before it.
         task: One of its tasks.
         name: Of its charts, in their page.
     """
-    if task.summary is None or not any(task.name in past.tasks for past in run.history):
+    history = [past for past in run.history if past.limit == run.limit]
+    if task.summary is None or not any(task.name in past.tasks for past in history):
         return None
     moments = [
         Moment(
             label=_label(past.commit, past.written),
             written=_minute(past.written),
             commit=past.commit or "",
+            new=past.new or "",
             figures=past.tasks.get(task.name),
         )
-        for past in run.history
+        for past in history
     ]
     now = Moment(
         label="this run",
         written=_minute(run.written),
         commit=run.commit or "",
+        new=run.new or "",
         figures=figures_of(task.summary, task.passed),
     )
     first = next(at for at, moment in enumerate(moments) if moment.figures is not None)
@@ -220,7 +230,7 @@ def _table(moments: Sequence[Moment], *, graded: bool) -> Table:
         figures.compat_nfr is not None or figures.compat_accuracy is not None for figures in every
     )
     of = "score" if graded else "accuracy"
-    columns = ["run", "commit", "verdict", "examples", "NFR old → new"]
+    columns = ["run", "new model", "commit", "verdict", "examples", "NFR old → new"]
     columns += ["NFR old → compat"] if with_compat else []
     columns += [f"{of} old", f"{of} new"]
     columns += [f"{of} compat"] if with_compat else []
@@ -234,6 +244,7 @@ def _table(moments: Sequence[Moment], *, graded: bool) -> Table:
 
 def _row(moment: Moment, figures: PastFigures, *, with_compat: bool, graded: bool) -> Iterator[str]:
     yield f"{moment.written} (this run)" if moment.label == "this run" else moment.written
+    yield shorten(moment.new, MODEL_WIDTH)
     yield _short(moment.commit)
     yield {None: "–", True: "passed", False: "failed"}[figures.passed]
     yield f"{figures.n:,}"

@@ -162,21 +162,23 @@ class TaskSettings:
         "examples stand in the prompt's text"
     )
     no_repeat_ngram_size: int = _key(
-        "Generation: no sequence of so many tokens comes twice; 0: it may",
+        "Generation: no sequence of this many tokens is repeated; 0: no restriction",
         0,
         minimum=0,
         maximum=2**20,
     )
     temperature: float = _key(
-        "Generation: 0 is greedy; above, answers are drawn", 0.0, minimum=0, maximum=1000
+        "Generation: 0 is greedy; above, answers are sampled", 0.0, minimum=0, maximum=1000
     )
     top_k: int = _key("Draw from so many of the likeliest tokens alone; 0: from all", 0, minimum=0)
     top_p: float = _key(
         "Draw from the likeliest tokens that make up this share alone", 1.0, above=0, maximum=1
     )
-    repeats: int = _key("How many answers are drawn to each example", 1, minimum=1, maximum=10_000)
+    repeats: int = _key(
+        "How many answers are sampled for each example", 1, minimum=1, maximum=10_000
+    )
     seed: int = _key(
-        "Seed of drawn answers and drawn few-shot examples", 0, minimum=0, maximum=2**32 - 1
+        "Seed of sampled answers and drawn few-shot examples", 0, minimum=0, maximum=2**32 - 1
     )
     fewshot: int | tuple[str | int, ...] = _key(
         "Few-shot examples before each question: how many are drawn, or a list of their ids",

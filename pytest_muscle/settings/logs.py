@@ -29,7 +29,7 @@ def find_log(settings: Settings, side: Literal["old", "new"], task: str) -> Log 
     file = settings.path.name
     own: str | None = getattr(settings.tasks[task], f"{side}_predictions")
     if own is not None:
-        return Log(own, f"{file}: {join('tasks', task)}.{side}_predictions")
+        return Log(own.replace(PLACE, task), f"{file}: {join('tasks', task)}.{side}_predictions")
     shared: str | None = getattr(settings, f"{side}_predictions")
     if shared is None:
         return None

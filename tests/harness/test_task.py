@@ -151,21 +151,21 @@ def test_what_cannot_be_had_is_refused(update, name, keys, said):
     if "include_path" not in text:
         text += f"{'&' if '?' in text else '?'}include_path=tasks"
     with pytest.raises(ConfigurationError) as caught:
-        update(text, *keys).check()
+        update(text, *keys).predictions("old", "a")
     assert said in str(caught.value)
     assert str(caught.value).startswith("muscle.toml: tasks.a.")
 
 
 def test_data_that_are_not_at_hand_are_named(update):
     with pytest.raises(DataError, match=r"the data of elsewhere .*cannot be had"):
-        update("lm-eval:elsewhere?include_path=tasks").check()
+        update("lm-eval:elsewhere?include_path=tasks").predictions("old", "a")
 
 
 def test_a_definition_without_a_training_split_is_not_learnt(update, definitions):
     path = definitions / "tasks" / "zero.yaml"
     path.write_text(path.read_text().replace("training_split: train\n", ""))
     with pytest.raises(ConfigurationError, match="zero has no training split"):
-        update("lm-eval:zero?include_path=tasks", 'train = "training"').check()
+        update("lm-eval:zero?include_path=tasks", 'train = "training"').predictions("old", "a")
 
 
 def test_a_column_to_slice_by_is_there(update):

@@ -40,7 +40,12 @@ def test_columns_are_at_hand_for_slices_and_failures(load):
     table = load("id,prompt,correct,lang\nq1,Capital of Italy?,1,en\n")
     example = table.examples["q1"]
     assert example.prompt == "Capital of Italy?"
-    assert example.fields["lang"] == "en"
+    assert example.fields == {"lang": "en"}  # what a model did is nothing to group by
+
+
+def test_the_gold_answer_may_group_examples(load):
+    table = load("id,question,gold,answer\nq1,Capital of Italy?,Rome,Rome\n", "?prompt=question")
+    assert table.examples["q1"].fields == {"gold": "Rome"}
 
 
 def test_two_tables_compare(load):

@@ -35,6 +35,25 @@ def test_each_limit_and_side_is_a_test(gated):
     ]
 
 
+def test_a_failure_of_the_compat_model_is_named_so(gated):
+    path = gated.path / "muscle.toml"
+    path.write_text(path.read_text().replace("max_nfr = 0.9", "max_nfr = 0.0"))
+    result = gated.runpytest_subprocess("muscle.toml", "-k", "negative_flips and compat")
+    result.assert_outcomes(failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*accuracy old → compat*", "*negative flips, old → compat*"])
+
+
+def test_a_task_without_a_limit_is_told(gated):
+    path = gated.path / "muscle.toml"
+    text = path.read_text()
+    task = text[text.index("[tasks.colours]") : text.index("[adapter]")]
+    other = task.replace("tasks.colours", "tasks.idle")
+    limit = "[tasks.colours.gate]\nmax_nfr = 0.9\n"
+    path.write_text(f"{text.partition('[gate]')[0]}{other}{limit}")
+    result = gated.runpytest_inprocess("muscle.toml", "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["muscle.toml::colours::*", "*no limit, so no test: idle*"])
+
+
 def test_they_pass_and_stand_in_the_summary(gated):
     result = gated.runpytest_subprocess("muscle.toml", "-v")
     result.assert_outcomes(passed=4)

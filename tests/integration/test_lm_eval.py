@@ -99,6 +99,25 @@ def test_the_plan_needs_no_model(project):
     result.stdout.fnmatch_lines(["a *NFR ≤ 99.00 %* 7 *"])
 
 
+def test_one_definition_that_fails_takes_no_other_task_with_it(project):
+    pytester = project(keys='[tasks.b]\ntask = "lm-eval:nowhere?include_path=tasks"')
+    result = pytester.runpytest_subprocess("muscle.toml")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*tasks.b.task: there is no definition 'nowhere'*"])
+
+
+def test_it_is_shown_as_the_definition_says(project):
+    result = project().runpytest_subprocess("--muscle-show")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "  kind         multiple_choice, metric acc",
+            "  evaluation   20 examples, lm-eval:colours*",
+            "  few-shot     1 example, as the definition says",
+        ]
+    )
+
+
 def test_a_wrong_name_gets_near_ones(project):
     result = project(name="arc_eazy").runpytest_subprocess("muscle.toml")
     result.stdout.fnmatch_lines(

@@ -182,8 +182,31 @@ def test_a_report_is_written_after_an_interruption(project, workers):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     report = report_of(project.path / "report")
     assert report["interrupted"]
+    assert report["verdict"] != "passed"
     assert report["tasks"][0]["counts"].keys() == {"new", "compat"}
     assert "interrupted" in (project.path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_stopped_before_its_tests_has_not_passed(project):
+    project.makepyfile(
+        test_flips="""
+        import os, signal, time
+
+        def test_new(new_predictions, old_predictions): pass
+
+        def test_stop(muscle_task):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        """
+    )
+    project.runpytest_subprocess("--muscle-report=report", "--muscle-limit=5", "-k", "test_stop")
+    report = report_of(project.path / "report")
+    assert (report["verdict"], report["limit"]) == ("none", 5)
+    project.runpytest_subprocess("--muscle-report=report", "--muscle-limit=5")
+    assert report_of(project.path / "report")["verdict"] == "none"
+    text = (project.path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "**The model update was not judged**: 1 test passed by then." in text
+    assert "Only the first 5 examples of each task." in text
 
 
 def test_no_report_of_what_was_not_run(project):

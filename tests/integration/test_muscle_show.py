@@ -106,7 +106,6 @@ def test_with_plan_both_are_printed(tiny_project):
     [
         (("/v2", "/v3"), "*muscle.toml: new.model: no such file or directory: *"),
         (("slices =", "slicse ="), "*muscle.toml: tasks.colours.slicse: unknown key*"),
-        (("{{ label }}", "{{ lable }}"), "*no column 'lable', which *.gold names*"),
     ],
 )
 def test_a_mistake_is_one_clear_paragraph(tiny_project, change, said):
@@ -118,6 +117,30 @@ def test_a_mistake_is_one_clear_paragraph(tiny_project, change, said):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([said])
     result.stderr.no_fnmatch_line("*Traceback*")
+
+
+def test_what_is_wrong_with_one_task_hides_nothing_of_the_others(tiny_project):
+    path = tiny_project.path / "muscle.toml"
+    text = path.read_text()
+    task = text[text.index("[tasks.colours]") : text.index("[adapter]")]
+    broken = task.replace("tasks.colours", "tasks.broken").replace("{{ label }}", "{{ lable }}")
+    path.write_text(f"{text}\n{broken}")
+    result = tiny_project.runpytest_inprocess("--muscle-show")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*= models =*",
+            "colours",
+            "  │ Question: *",
+            "broken",
+            "  not usable: see the errors below",
+            "colours  old adapter*",
+            "time: *",
+            "*= errors =*",
+            "ERROR: *no column 'lable', which muscle.toml:",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_without_a_configuration_it_says_so(pytester):

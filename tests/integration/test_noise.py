@@ -167,4 +167,6 @@ def test_a_gate_above_the_floor_names_the_fixture(noisy):
     )
     result = noisy.runpytest_subprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*got no floor: ask for the fixture `noise_floor` and give*"])
+    result.stdout.fnmatch_lines(
+        ["*assert_gate got no floor*", "*ask for the fixture `noise_floor` and give*"]
+    )

@@ -48,10 +48,10 @@ def test_a_failure_of_drawn_answers_says_how_many_flips_chance_would_show():
     report = compare(table(1, 1, 1, 1), table(0, 0, 0, 0))
     said = render_failure(report, [check_flips(report, 0.5, None)])
     # 70 examples, each with one way in 70 to deal its four right draws to the old model.
-    assert "were both models the same, drawing again would show 1.0 negative flips." in said
+    assert "were both models the same, sampling again would show 1.0 negative flips." in said
     single, other = tables()
     report = compare(single, other)
-    assert "drawing" not in render_failure(report, [check_flips(report, 0.5, None)])
+    assert "sampling" not in render_failure(report, [check_flips(report, 0.5, None)])
 
 
 def test_a_failure_is_a_sentence_a_table_and_the_flips():

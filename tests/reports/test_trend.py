@@ -45,10 +45,10 @@ def test_this_run_is_the_last_of_them(make_run):
         (0, "c0ffee1"),
     ]
     assert accuracy.panels[0].lines[0].ys[-1] == 50
-    assert trend.table.columns[4:6] == ["NFR old → new", "NFR old → compat"]
-    assert trend.table.rows[0][:2] == ["2026-11-25 12:00 (this run)", "ffffffffffff"]
+    assert trend.table.columns[5:7] == ["NFR old → new", "NFR old → compat"]
+    assert trend.table.rows[0][:3] == ["2026-11-25 12:00 (this run)", run.new, "ffffffffffff"]
     assert trend.table.rows[-1] == [
-        *("2026-10-01 08:30", "c0ffee1c0ffe", "passed", "6", "2.00 %", "–", "–", "–", "–")
+        *("2026-10-01 08:30", "", "c0ffee1c0ffe", "passed", "6", "2.00 %", "–", "–", "–", "–")
     ]
     assert rates.name != accuracy.name
 
@@ -88,7 +88,7 @@ def test_nothing_of_a_history_but_numbers_and_dates_gets_into_a_chart(make_run):
     trend = find_trend(run, run.tasks[0], "t")
     assert "</" not in texts(trend.charts)
     assert [label for _, label in trend.charts[0].ticks] == ["this run", "2026-10-01"]
-    assert max(len(cell) for row in trend.table.rows for cell in row) < 30
+    assert max(len(cell) for row in trend.table.rows for cell in row) <= 40
 
 
 def test_scores_keep_their_unit(make_run):
@@ -98,4 +98,4 @@ def test_scores_keep_their_unit(make_run):
     trend = find_trend(run, dataclasses.replace(task, summary=summary), "t")
     assert trend.charts[1].panels[0].lines[0].ys == [31.5, 31]
     assert trend.table.columns[-1] == "score compat"
-    assert trend.table.rows[-1][6:8] == ["31.5000", "30.0000"]
+    assert trend.table.rows[-1][7:9] == ["31.5000", "30.0000"]

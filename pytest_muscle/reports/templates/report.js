@@ -2,7 +2,9 @@
 const PAGE = 50, MOST_SLICES = 1000, SHORT = 120;
 const SIDES = ["new", "compat"];
 const tasks = JSON.parse(document.getElementById("data").textContent);
-const all = tasks.flatMap((task) => task.flips.map((flip) => ({ task, flip })));
+const harms = ({ flip }) => flip.to_new === "negative" || flip.to_compat === "negative";
+const inData = tasks.flatMap((task) => task.flips.map((flip) => ({ task, flip })));
+const all = [...inData.filter(harms), ...inData.filter((entry) => !harms(entry))];
 const [search, taskMenu, sliceMenu, quadrantMenu, orderMenu, count, list, more] =
   ["search", "task", "slice", "quadrant", "order", "count", "list", "more"].map((id) => document.getElementById(id));
 let found = all, shown = 0;
