@@ -18,7 +18,7 @@ PICTURES = EXAMPLE / "pictures"
 COMMAND = ["pytest", "example_project", "-k", "breaks_little or wins_flips_back", "--tb=short"]
 COLUMNS = 100
 OF_THIS_MACHINE = ("platform ", "cachedir: ", "rootdir: ", "configfile: ", "plugins: ")
-SIZE = (1000, 962)
+SIZE = (1000, 986)
 """Width and height of the page that is shown, in CSS pixels."""
 
 

@@ -32,7 +32,7 @@ from pytest_muscle.reports.numbers import percent, score
 from pytest_muscle.reports.slices import SURE, show_p
 from pytest_muscle.reports.terminal import describe_row, has_compat
 from pytest_muscle.reports.texts import printable, shorten
-from pytest_muscle.reports.trend import find_trend
+from pytest_muscle.reports.trend import find_trend, short_commit
 from pytest_muscle.wording import counted
 
 if TYPE_CHECKING:
@@ -245,6 +245,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "score": score,
     "p": lambda p: show_p(p).removeprefix("= "),
     "line": printable,
+    "commit": lambda commit: commit and short_commit(commit),
     "shorten": shorten,
     "counted": counted,
     "number": lambda number: "–" if number is None else f"{number:,}",

@@ -132,7 +132,8 @@ def _label(commit: str | None, written: str) -> str:
     return commit[:SHORT_COMMIT] if commit and _COMMIT.fullmatch(commit) else written[:10]
 
 
-def _short(commit: str) -> str:
+def short_commit(commit: str) -> str:
+    """Return a commit as a person reads it: its first digits, or a name cut short."""
     return commit[:COMMIT_WIDTH] if _COMMIT.fullmatch(commit) else shorten(commit, COMMIT_WIDTH)
 
 
@@ -245,7 +246,7 @@ def _table(moments: Sequence[Moment], *, graded: bool) -> Table:
 def _row(moment: Moment, figures: PastFigures, *, with_compat: bool, graded: bool) -> Iterator[str]:
     yield f"{moment.written} (this run)" if moment.label == "this run" else moment.written
     yield shorten(moment.new, MODEL_WIDTH)
-    yield _short(moment.commit)
+    yield short_commit(moment.commit)
     yield {None: "–", True: "passed", False: "failed"}[figures.passed]
     yield f"{figures.n:,}"
     yield _rate(figures.nfr, figures.nfr_interval)
