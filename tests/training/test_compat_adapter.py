@@ -1,171 +1,28 @@
-"""Task and compat adapters, from configuration to a stored PEFT directory."""
+"""Compat adapters, from two task models to a stored PEFT directory."""
 
 import gc
 import json
 import shutil
 import weakref
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
-from peft import PeftModel
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from pytest_muscle.digests import FileDigests
 from pytest_muscle.errors import ModelError, TrainingError
 from pytest_muscle.models import LanguageModel, LoglikelihoodRequest, language_model
 from pytest_muscle.progress import SILENT
-from pytest_muscle.settings import CompatSettings, RecipeSettings
 from pytest_muscle.training import adapters, teachers
-from pytest_muscle.training.adapters import AdapterShop, compat_adapter, task_adapter
+from pytest_muscle.training.adapters import compat_adapter
 from pytest_muscle.training.objectives import OBJECTIVES, muscle
-from pytest_muscle.training.store import Adapter, AdapterStore
+from pytest_muscle.training.store import AdapterStore
 from pytest_muscle.training.trainer import ProgressBar
-
-QUICK = {
-    "rank": 4,
-    "epochs": 2,
-    "learning_rate": 1e-2,
-    "batch_size": 8,
-    "gradient_accumulation": 1,
-}
-RECIPE = RecipeSettings(**QUICK)
-COMPAT = CompatSettings(**QUICK)
-
-
-@pytest.fixture(scope="module")
-def models(make_tiny_pair, tmp_path_factory):
-    return make_tiny_pair(tmp_path_factory.mktemp("adapters"))
-
-
-@pytest.fixture
-def old(models, base_of):
-    return LanguageModel(base_of(models / "old"), models / "old-adapter")
-
-
-@pytest.fixture
-def new(models, base_of):
-    return LanguageModel(base_of(models / "new"), models / "new-adapter")
-
-
-@pytest.fixture
-def shop(tmp_path):
-    store = AdapterStore(tmp_path / "cache" / "adapters", SILENT)
-    digests = FileDigests(tmp_path / "cache" / "digests.json")
-    return AdapterShop(store, digests, allowed=True, progress=SILENT)
-
-
-@pytest.fixture
-def task(colour_task):
-    return colour_task(20)
-
-
-def weights_of(directory) -> dict[str, torch.Tensor]:
-    return load_file(directory / "adapter_model.safetensors")
-
-
-def same_weights(one, other, tolerance: float = 1e-6) -> bool:
-    found, wanted = weights_of(one), weights_of(other)
-    return found.keys() == wanted.keys() and all(
-        torch.allclose(found[name], wanted[name], rtol=0, atol=tolerance) for name in wanted
-    )
-
-
-def left_over(shop) -> set[str]:
-    """What there is in the store but for locks."""
-    return {path.name for path in shop.store.directory.rglob("*") if path.suffix != ".lock"}
-
-
-def no_training(monkeypatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        pytest.fail("it was trained again")
-
-    monkeypatch.setattr("pytest_muscle.training.adapters.fit_adapter", refuse)
-
-
-class TestTaskAdapter:
-    def test_it_is_trained_once(self, shop, task, new, monkeypatch):
-        trained = task_adapter(shop, task, new.base, RECIPE, side="new")
-        times = {path: path.stat().st_mtime_ns for path in trained.path.iterdir()}
-        no_training(monkeypatch)
-
-        stored = task_adapter(shop, task, new.base, RECIPE, side="new")
-
-        assert (trained.origin, stored.origin) == ("trained", "stored")
-        assert stored.path == trained.path
-        assert times == {path: path.stat().st_mtime_ns for path in stored.path.iterdir()}
-        assert stored.facts["steps"] == 4  # 16 of 20 examples, 8 a step, 2 epochs
-
-    def test_peft_loads_it_and_it_answers_the_same(self, shop, task, new, models, tiny_tokenizer):
-        adapter = task_adapter(shop, task, new.base, RECIPE, side="new")
-        prompt, option = task.train[0].prompt, " red"
-        model = LanguageModel(new.base, adapter.path)
-        ((found,),) = model.loglikelihoods([LoglikelihoodRequest(prompt, (option,))])
-
-        base = AutoModelForCausalLM.from_pretrained(models / "new")
-        loaded = PeftModel.from_pretrained(base, adapter.path).eval()
-        tokens = torch.tensor([tiny_tokenizer.encode(prompt + option)])
-        start = len(tiny_tokenizer.encode(prompt))
-        with torch.no_grad():
-            logits = torch.log_softmax(loaded(tokens).logits[0, :-1], dim=-1)
-
-        wanted = float(logits[start - 1 :].gather(1, tokens[0, start:, None]).sum())
-        assert found == pytest.approx(wanted, abs=1e-4)
-
-    def test_it_comes_with_a_card_and_its_facts(self, shop, task, new):
-        adapter = task_adapter(shop, task, new.base, RECIPE, side="new")
-
-        card = (adapter.path / "README.md").read_text(encoding="utf-8")
-        facts = json.loads((adapter.path / "muscle.json").read_text(encoding="utf-8"))
-        config = json.loads((adapter.path / "adapter_config.json").read_text(encoding="utf-8"))
-        assert "# Task adapter `colours` on `new`" in card
-        assert "| training examples" in card
-        assert facts["fingerprint"] == adapter.fingerprint
-        assert facts["made_of"]["recipe"]["rank"] == 4
-        assert facts["examples"] == {"train": 16, "validation": 4}
-        assert (config["r"], config["lora_alpha"]) == (4, 8)
-
-    def test_layers_that_are_not_there(self, shop, task, new):
-        recipe = replace(RECIPE, target_modules=("no_such_layer",))
-
-        with pytest.raises(TrainingError, match=r"muscle.toml: adapter.target_modules"):
-            task_adapter(shop, task, new.base, recipe, side="new")
-        assert left_over(shop) == set()
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            torch.OutOfMemoryError("CUDA out of memory"),
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
-        ],
-    )
-    def test_memory_that_runs_out(self, shop, task, new, monkeypatch, error):
-        def run_out(*_: object, **__: object) -> None:
-            raise error
-
-        monkeypatch.setattr("transformers.Trainer.training_step", run_out)
-
-        with pytest.raises(TrainingError, match=r"new task adapter: out of memory\s+set a smaller"):
-            task_adapter(shop, task, new.base, RECIPE, side="new")
-
-    @pytest.mark.filterwarnings("ignore:fan_in_fan_out")
-    def test_examples_longer_than_the_model_takes(
-        self, shop, task, base_of, tiny_tokenizer, tmp_path
-    ):
-        """GPT-2 has no position for a ninth token here: the prompt's beginning is cut."""
-        config = GPT2Config(vocab_size=len(tiny_tokenizer), n_embd=32, n_layer=1, n_head=2)
-        config.n_positions = 8
-        GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-        tiny_tokenizer.save_pretrained(tmp_path / "gpt2")
-
-        adapter = task_adapter(shop, task, base_of(tmp_path / "gpt2"), RECIPE, side="new")
-
-        assert adapter.origin == "trained"
+from tests.training.recipes import COMPAT, left_over, same_weights, weights_of
 
 
 class TestCompatAdapter:
-    def test_it_starts_at_the_new_task_model(self, shop, task, old, new, models, monkeypatch):
+    def test_it_starts_at_the_new_task_model(self, shop, task, old, new, directories, monkeypatch):
         """The first step's student gives the new task model's logits, but for rounding."""
         seen = []
 
@@ -174,7 +31,7 @@ class TestCompatAdapter:
             return muscle(student, gold, teachers, temperature)
 
         monkeypatch.setitem(OBJECTIVES, "spy", spy)
-        before = weights_of(models / "new-adapter")
+        before = weights_of(directories / "new-adapter")
 
         adapter = compat_adapter(shop, task, old, new, replace(COMPAT, strategy="spy"))
 
@@ -186,9 +43,9 @@ class TestCompatAdapter:
         assert not torch.allclose(last_student, last_teachers.new, atol=0.01)
         assert all(
             torch.equal(value, before[name])
-            for name, value in weights_of(models / "new-adapter").items()
+            for name, value in weights_of(directories / "new-adapter").items()
         )
-        assert not same_weights(adapter.path, models / "new-adapter")
+        assert not same_weights(adapter.path, directories / "new-adapter")
 
     def test_it_comes_with_a_card_and_its_facts(self, shop, task, old, new):
         adapter = compat_adapter(shop, task, old, new, COMPAT)
@@ -330,11 +187,11 @@ class TestCompatAdapter:
         assert not new.base.loaded
 
     def test_float16_on_the_cpu_is_refused_before_teachers_read(
-        self, shop, task, models, base_of, monkeypatch
+        self, shop, task, directories, base_of, monkeypatch
     ):
         half = {"dtype": torch.float16}
-        old = LanguageModel(base_of(models / "old", **half), models / "old-adapter")
-        new = LanguageModel(base_of(models / "new", **half), models / "new-adapter")
+        old = LanguageModel(base_of(directories / "old", **half), directories / "old-adapter")
+        new = LanguageModel(base_of(directories / "new", **half), directories / "new-adapter")
         monkeypatch.setattr(teachers, "_record", lambda *_: pytest.fail("a teacher read"))
 
         with pytest.raises(TrainingError, match="compat adapter: float16 can be trained on CUDA"):
@@ -368,10 +225,19 @@ class TestCompatAdapter:
         ],
     )
     def test_a_trained_head_starts_at_the_new_task_model_s_and_leaves_it_alone(
-        self, shop, task, old, models, base_of, make_tiny_adapter, tmp_path, monkeypatch, settings
+        self,
+        shop,
+        task,
+        old,
+        directories,
+        base_of,
+        make_tiny_adapter,
+        tmp_path,
+        monkeypatch,
+        settings,
     ):
-        adapter = make_tiny_adapter(models / "new", tmp_path / "start", 5, **settings)
-        new = LanguageModel(base_of(models / "new"), adapter)
+        adapter = make_tiny_adapter(directories / "new", tmp_path / "start", 5, **settings)
+        new = LanguageModel(base_of(directories / "new"), adapter)
         seen = []
 
         def spy(student, gold, teachers, temperature):  # noqa: ANN202
@@ -408,10 +274,10 @@ class TestCompatAdapter:
             compat_adapter(shop, task, old, new, replace(COMPAT, strategy="spoilt"))
         assert left_over(shop) == {".training"}
 
-    def test_bfloat16_on_the_cpu(self, shop, task, models, base_of):
+    def test_bfloat16_on_the_cpu(self, shop, task, directories, base_of):
         half = {"dtype": torch.bfloat16}
-        old = LanguageModel(base_of(models / "old", **half), models / "old-adapter")
-        new = LanguageModel(base_of(models / "new", **half), models / "new-adapter")
+        old = LanguageModel(base_of(directories / "old", **half), directories / "old-adapter")
+        new = LanguageModel(base_of(directories / "new", **half), directories / "new-adapter")
 
         adapter = compat_adapter(shop, task, old, new, COMPAT)
 
@@ -439,113 +305,23 @@ class TestCompatAdapter:
             compat_adapter(shop, task, old, new, replace(COMPAT, rank=8))
         assert left_over(shop) == set()
 
-    def test_other_vocabularies(self, shop, task, models, new, base_of, tmp_path):
-        path = shutil.copytree(models / "old", tmp_path / "old")
+    def test_other_vocabularies(self, shop, task, directories, new, base_of, tmp_path):
+        path = shutil.copytree(directories / "old", tmp_path / "old")
         content = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
         vocabulary = content["model"]["vocab"]
         vocabulary["zzz"] = vocabulary.pop(max(vocabulary, key=vocabulary.get))
         content["model"]["merges"].pop()
         (path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
-        old = LanguageModel(base_of(path), models / "old-adapter")
+        old = LanguageModel(base_of(path), directories / "old-adapter")
 
         message = rf"different vocabularies \({len(vocabulary) - 1:,} tokens alike, 1 only in the o"
         with pytest.raises(TrainingError, match=message):
             compat_adapter(shop, task, old, new, COMPAT)
 
-    def test_a_start_that_is_broken(self, shop, task, old, new, models, tmp_path):
-        start = shutil.copytree(models / "new-adapter", tmp_path / "start")
+    def test_a_start_that_is_broken(self, shop, task, old, new, directories, tmp_path):
+        start = shutil.copytree(directories / "new-adapter", tmp_path / "start")
         (start / "adapter_model.safetensors").write_bytes(b"half")
 
         with pytest.raises(ModelError, match="start cannot be put on model 'new'"):
             compat_adapter(shop, task, old, replace(new, adapter=start), COMPAT)
         assert not any(shop.store.directory.rglob("muscle.json"))
-
-
-@dataclass(frozen=True)
-class Fingerprints(AdapterShop):
-    """A shop that trains nothing and says under which fingerprint it would."""
-
-    def get(self, key, make) -> Adapter:
-        return Adapter(self.store.path(key), "stored", key.fingerprint)
-
-
-def another(recipe, name: str) -> object:
-    """Return another value for a key of the recipe."""
-    if name == "target_modules":
-        return ("q_proj",)
-    if name == "strategy":
-        return "old_everywhere"
-    value = getattr(recipe, name)
-    if isinstance(value, bool):
-        return not value
-    return 7 if value is None else value / 2 if isinstance(value, float) and value else value + 1
-
-
-class TestFingerprint:
-    @pytest.fixture
-    def shop(self, shop):
-        return Fingerprints(shop.store, shop.digests, allowed=True, progress=SILENT)
-
-    def test_the_same_configuration(self, shop, task, old, new):
-        one = compat_adapter(shop, task, old, new, COMPAT)
-        two = compat_adapter(shop, task, old, new, CompatSettings(**QUICK))
-
-        assert one.fingerprint == two.fingerprint
-
-    @pytest.mark.parametrize("name", [field.name for field in fields(RecipeSettings)])
-    def test_every_key_of_a_task_adapter_s_recipe_counts(self, shop, task, new, name):
-        changed = replace(RECIPE, **{name: another(RECIPE, name)})
-
-        before = task_adapter(shop, task, new.base, RECIPE, side="new")
-        after = task_adapter(shop, task, new.base, changed, side="new")
-
-        assert after.fingerprint != before.fingerprint
-
-    @pytest.mark.parametrize(
-        "name", ["strategy", "temperature", "distillation_weight", "epochs", "seed", "max_length"]
-    )
-    def test_every_key_of_the_compat_recipe_counts(self, shop, task, old, new, name):
-        changed = replace(COMPAT, **{name: another(COMPAT, name)})
-
-        before = compat_adapter(shop, task, old, new, COMPAT)
-        after = compat_adapter(shop, task, old, new, changed)
-
-        assert after.fingerprint != before.fingerprint
-
-    @pytest.mark.parametrize("settings", [{"seed": 4}, {"examples": 19}, {"delimiter": "\n"}])
-    def test_the_data_count(self, shop, colour_task, old, new, settings):
-        prints = []
-        for options in ({}, settings):
-            task = colour_task(**options)
-            prints.append(compat_adapter(shop, task, old, new, COMPAT).fingerprint)
-            prints.append(task_adapter(shop, task, new.base, RECIPE, side="new").fingerprint)
-
-        assert len(set(prints)) == 4
-
-    @pytest.mark.parametrize("changed", ["old", "new", "old-adapter", "new-adapter"])
-    def test_models_and_adapters_count(self, shop, task, models, base_of, tmp_path, changed):
-        copy = shutil.copytree(models, tmp_path / "copy")
-        prints = []
-        for directory in (models, copy):
-            if directory == copy:
-                (weights,) = (copy / changed).glob("*.safetensors")
-                content = bytearray(weights.read_bytes())
-                content[-1] ^= 1
-                weights.write_bytes(content)
-            old, new = (
-                LanguageModel(base_of(directory / name), directory / f"{name}-adapter")
-                for name in ("old", "new")
-            )
-            prints.append(compat_adapter(shop, task, old, new, COMPAT).fingerprint)
-
-        assert prints[0] != prints[1]
-
-    def test_device_type_and_place_do_not_count(self, shop, task, models, base_of, tmp_path):
-        here = base_of(models / "new")
-        copy = shutil.copytree(models / "new", tmp_path / "elsewhere")
-        there = base_of(copy, device=torch.device("cuda"), dtype=torch.bfloat16)
-
-        assert (
-            task_adapter(shop, task, here, RECIPE, side="new").fingerprint
-            == task_adapter(shop, task, there, RECIPE, side="new").fingerprint
-        )
